@@ -1,0 +1,284 @@
+"""What errors say, in English and Japanese, in one table.
+
+Each row is ``code: (HTTP status, English, Japanese)``. A sentence says what happened and what to
+do. Placeholders take the formats below besides Python's own: ``:MiB`` bytes as mebibytes, ``:MP``
+pixels as megapixels, ``:kind`` a kind of file by its name in the language at hand.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from typing import Any
+
+#: Names of kinds of files that are taken for pictures: ``kind: (English, Japanese)``.
+KINDS: dict[str, tuple[str, str]] = {
+    "svg": ("an SVG drawing", "SVG"),
+    "pdf": ("a PDF document", "PDF"),
+    "postscript": ("a PostScript or Illustrator file", "PostScript/Illustratorファイル"),
+    "psd": ("a Photoshop document", "Photoshopファイル"),
+    "clip": ("a Clip Studio Paint document", "CLIP STUDIO PAINTファイル"),
+    "xcf": ("a GIMP document", "GIMPファイル"),
+    "jxl": ("a JPEG XL picture", "JPEG XL画像"),
+    "jp2": ("a JPEG 2000 picture", "JPEG 2000画像"),
+    "ico": ("an icon file", "アイコンファイル"),
+    "exr": ("an OpenEXR picture", "OpenEXR画像"),
+    "netpbm": ("a Netpbm picture", "Netpbm画像"),
+    "qoi": ("a QOI picture", "QOI画像"),
+    "dds": ("a DDS texture", "DDSテクスチャ"),
+    "video": ("a video", "動画"),
+    "audio": ("a sound file", "音声ファイル"),
+    "zip": ("a ZIP archive", "ZIPアーカイブ"),
+    "archive": ("an archive", "圧縮ファイル"),
+    "html": ("a web page", "ウェブページ"),
+    "text": ("a text file", "テキストファイル"),
+    "unknown": ("not a picture that we know", "未対応の形式"),
+}
+
+MESSAGES: dict[str, tuple[int, str, str]] = {
+    # Pictures: what the file is.
+    "image-empty": (
+        422,
+        "The file is empty. Choose it again, or save it again from the program that made it.",
+        "ファイルが空です。選び直すか、作成したアプリで保存し直してください。",
+    ),
+    "image-foreign": (
+        415,
+        "The file is {kind:kind}, which cannot be read here. "
+        "Export it as PNG, JPEG or WebP and send that.",
+        "このファイルは{kind:kind}のため読み込めません。"
+        "PNG、JPEG、WebPのいずれかに書き出してから送ってください。",
+    ),
+    "image-unknown": (
+        415,
+        "This does not look like a picture. Send PNG, JPEG, WebP, GIF, AVIF, HEIC, BMP or TIFF.",
+        "画像として認識できません。"
+        "PNG、JPEG、WebP、GIF、AVIF、HEIC、BMP、TIFFのいずれかを送ってください。",
+    ),
+    "image-no-decoder": (
+        415,
+        "{format} pictures cannot be read on this server. Send it as PNG, JPEG or WebP.",
+        "このサーバーでは{format}を読み込めません。PNG、JPEG、WebPのいずれかで送ってください。",
+    ),
+    "image-truncated": (
+        422,
+        "The {format} file breaks off before its end. "
+        "Download or copy it again, or save it again, and send that.",
+        "{format}ファイルが途中で切れています。"
+        "ダウンロードやコピーをやり直すか、保存し直してから送ってください。",
+    ),
+    "image-damaged": (
+        422,
+        "The {format} file is damaged or made in a way that cannot be read. "
+        "Open it in an image editor, save it as PNG and send that.",
+        "{format}ファイルが壊れているか、読み込めない形式です。"
+        "画像編集アプリで開き、PNGで保存してから送ってください。",
+    ),
+    "image-unreadable": (
+        422,
+        "The file could not be opened. Check that it exists and that you may read it.",
+        "ファイルを開けませんでした。ファイルの有無と読み取り権限を確認してください。",
+    ),
+    "image-not-a-file": (
+        422,
+        "This is a folder or a device, not a picture file. Choose a file.",
+        "フォルダーまたはデバイスです。画像ファイルを選んでください。",
+    ),
+    # Pictures: limits.
+    "image-too-many-bytes": (
+        413,
+        "The file is larger than {limit:MiB}. Send a smaller one: save it as JPEG or WebP, "
+        "or reduce its width and height.",
+        "ファイルが{limit:MiB}を超えています。"
+        "JPEGやWebPで保存するか、縦横のサイズを小さくして送ってください。",
+    ),
+    "image-too-many-pixels": (
+        413,
+        "The picture is {width} × {height} ({pixels:MP}); at most {limit:MP} are read. "
+        "Reduce its width and height and send that.",
+        "画像が{width}×{height}（{pixels:MP}）あり、上限の{limit:MP}を超えています。"
+        "縦横のサイズを小さくして送ってください。",
+    ),
+    "image-side-too-long": (
+        413,
+        "The picture is {width} × {height}; a side may have at most {limit} pixels. "
+        "Reduce or crop it and send that.",
+        "画像が{width}×{height}あり、一辺の上限{limit}ピクセルを超えています。"
+        "縮小するか切り抜いて送ってください。",
+    ),
+    "image-too-many-frames": (
+        413,
+        "The file holds more than {limit} frames or pages. Save the one you want as a picture "
+        "of its own and send that.",
+        "コマまたはページが{limit}枚を超えています。必要な1枚だけを保存して送ってください。",
+    ),
+    "image-too-much-memory": (
+        413,
+        "Decoding this {format} picture of {width} × {height} would take about {needed:MiB} of "
+        "memory; the limit is {limit:MiB}. Reduce its width and height, or save it as JPEG.",
+        "この{format}画像（{width}×{height}）の展開には約{needed:MiB}のメモリーが必要で、"
+        "上限の{limit:MiB}を超えます。縦横のサイズを小さくするか、JPEGで保存してください。",
+    ),
+    "out-of-memory": (
+        503,
+        "There was not enough memory for this picture. Try again later, or send a smaller one.",
+        "メモリーが足りませんでした。時間をおいて試すか、小さい画像を送ってください。",
+    ),
+    # Requests.
+    "request-no-file": (
+        422,
+        "No picture was sent. Choose at least one file.",
+        "画像が送られていません。ファイルを1つ以上選んでください。",
+    ),
+    "request-too-many-files": (
+        413,
+        "{count} files were sent; at most {limit} are taken at once. Send them in parts.",
+        "{count}個のファイルが送られましたが、一度に送れるのは{limit}個までです。"
+        "分けて送ってください。",
+    ),
+    "request-invalid": (
+        422,
+        "The value of “{field}” cannot be used: {reason}.",
+        "「{field}」の値が正しくありません（{reason}）。",
+    ),
+    "request-unknown-tag": (
+        422,
+        "There is no tag “{tag}” in this model.",
+        "このモデルに「{tag}」というタグはありません。",
+    ),
+    "busy": (
+        429,
+        "Many pictures are being read right now. Try again in a few seconds.",
+        "現在混み合っています。数秒後にもう一度お試しください。",
+    ),
+    # Models.
+    "bundle-not-found": (
+        503,
+        "There is no model at {name}. Train one (`python -m tagger train`), or set TAGGER_BUNDLE "
+        "to a model's folder or to hf:owner/name.",
+        "{name}にモデルがありません。`python -m tagger train`で学習するか、"
+        "TAGGER_BUNDLEにモデルのフォルダーかhf:owner/nameを設定してください。",
+    ),
+    "bundle-bad-reference": (
+        503,
+        "The model's name cannot be used. Write a folder, or hf:owner/name or "
+        "hf:owner/name@revision.",
+        "モデルの指定が正しくありません。フォルダー、hf:owner/name、"
+        "hf:owner/name@revisionのいずれかで指定してください。",
+    ),
+    "bundle-file-missing": (
+        503,
+        "The model's folder lacks {file}. Export or download the model again.",
+        "モデルのフォルダーに{file}がありません。書き出しまたはダウンロードをやり直してください。",
+    ),
+    "bundle-file-invalid": (
+        503,
+        "{file} in the model's folder cannot be used ({reason}). "
+        "Export or download the model again.",
+        "モデルの{file}を読み込めません（{reason}）。"
+        "書き出しまたはダウンロードをやり直してください。",
+    ),
+    "bundle-wrong-task": (
+        503,
+        "The model is made for another task than tagging, as its {file} says. Choose a tagger.",
+        "{file}によると、タグ付け用のモデルではありません。タグ付けモデルを指定してください。",
+    ),
+    "bundle-too-new": (
+        503,
+        "The model was written by a newer version of this program ({file}). Update the program.",
+        "より新しい版で作られたモデルです（{file}）。プログラムを更新してください。",
+    ),
+    "bundle-mismatch": (
+        503,
+        "The files of the model do not fit together: {reason}. Export or download the model again.",
+        "モデルのファイル同士が合いません（{reason}）。"
+        "書き出しまたはダウンロードをやり直してください。",
+    ),
+    "bundle-download-failed": (
+        503,
+        "The model {name} could not be downloaded. Check its name, the revision and the network.",
+        "モデル{name}をダウンロードできませんでした。"
+        "名前、リビジョン、ネットワークを確認してください。",
+    ),
+    "hub-not-installed": (
+        503,
+        "Models of the Hugging Face Hub need the package huggingface_hub. "
+        "Install it (`pip install huggingface_hub`).",
+        "Hugging Face Hubのモデルにはhuggingface_hubが必要です。"
+        "`pip install huggingface_hub`でインストールしてください。",
+    ),
+    "model-unreadable": (
+        503,
+        "{file} is damaged or not an ONNX model. Export or download the model again.",
+        "{file}が壊れているか、ONNXモデルではありません。"
+        "書き出しまたはダウンロードをやり直してください。",
+    ),
+    "model-is-pointer": (
+        503,
+        "{file} is only a Git LFS pointer. Run `git lfs pull`, or download the file itself.",
+        "{file}はGit LFSのポインターです。"
+        "`git lfs pull`を実行するか、本体をダウンロードしてください。",
+    ),
+    "model-external-data": (
+        503,
+        "{file} keeps its weights in other files. Export it as a single file.",
+        "{file}の重みが別ファイルになっています。1つのファイルに書き出してください。",
+    ),
+    "model-failed": (
+        500,
+        "The model failed on this picture. Try another picture; if it happens again, report it.",
+        "この画像の処理に失敗しました。別の画像で試し、続く場合はご報告ください。",
+    ),
+    "model-not-probabilities": (
+        503,
+        "The model does not answer with probabilities between 0 and 1. Export it with its sigmoid.",
+        "モデルの出力が0～1の確率ではありません。シグモイドを含めて書き出してください。",
+    ),
+    "tags-invalid": (
+        503,
+        "The model's list of tags cannot be used: line {line}: {reason}. "
+        "Export or download the model again.",
+        "モデルのタグ一覧を読み込めません（{line}行目：{reason}）。"
+        "書き出しまたはダウンロードをやり直してください。",
+    ),
+    # Settings.
+    "settings-invalid": (
+        500,
+        "Some settings cannot be used: {problems}.",
+        "使えない設定があります：{problems}。",
+    ),
+    "internal": (
+        500,
+        "Something went wrong on our side. Try again; if it happens again, please report it.",
+        "内部エラーが発生しました。再度お試しのうえ、続く場合はご報告ください。",
+    ),
+}
+
+
+def render(code: str, params: Mapping[str, Any], language: str = "en") -> str:
+    """Fill the message of `code` in ``"en"`` or ``"ja"``.
+
+    Never raises: an unknown code or a missing value gives the message of ``"internal"``.
+    """
+    column = 2 if language.lower().split("-")[0] == "ja" else 1
+    template = MESSAGES.get(code, MESSAGES["internal"])[column]
+    try:
+        return str(_Formatter(column - 1).vformat(str(template), (), dict(params)))
+    except (LookupError, ValueError, TypeError, AttributeError):
+        return str(MESSAGES["internal"][column])
+
+
+class _Formatter(string.Formatter):
+    def __init__(self, column: int) -> None:
+        self._column = column
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if format_spec == "MiB":
+            return f"{value / 2**20:.3g} MiB" if value < 2**30 else f"{value / 2**30:.3g} GiB"
+        if format_spec == "MP":
+            megapixels = value / 1e6
+            number = f"{megapixels:,.0f}" if megapixels >= 10 else f"{megapixels:.3g}"
+            return number + (" megapixels", "メガピクセル")[self._column]
+        if format_spec == "kind":
+            return KINDS.get(value, KINDS["unknown"])[self._column]
+        return str(super().format_field(value, format_spec))

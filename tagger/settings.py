@@ -1,0 +1,180 @@
+"""Typed settings from ``TAGGER_*`` environment variables.
+
+The only module that reads the environment. Every door is built from one `Settings` object, so that
+a limit holds alike for the page, the API and the command line.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tagger.errors import SettingsError
+from tagger.limits import PIXEL_CEILING, ImageLimits
+
+PREFIX = "TAGGER_"
+
+_ROOT = Path(__file__).resolve().parent.parent
+_DEFAULTS = ImageLimits()
+
+
+def _whole_number(value: Any) -> Any:
+    """Let people write ``64e6`` and ``64_000_000`` for sixty-four million."""
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        if number.is_integer():
+            return int(number)
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_whole_number)]
+
+
+def _usable_cpus() -> int:
+    """Count the CPUs that this process may use, which in a container are fewer than the host's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """What can be set, with safe defaults.
+
+    Each field is read from the variable of its name in capitals after ``TAGGER_``, for example
+    ``TAGGER_MAX_PIXELS``. Sizes in bytes take units (``20MiB``), counts take exponents (``64e6``).
+    Use `load_settings`, which turns wrong values into one clear `SettingsError`.
+
+    Attributes
+    ----------
+    bundle : str
+        Model to serve: a folder, or ``hf:owner/name@revision``.
+    host, port
+        Where to listen. Gradio's own variables ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT``,
+        which a Space sets, are read where ours are absent.
+    root_path : str
+        Path under which a reverse proxy serves the app, such as ``/tagger``; empty for none.
+    threads : int
+        CPU threads of the model.
+    concurrency : int
+        Pictures that are read and tagged at the same time, over all doors.
+    queue_size : int
+        Requests of the page that may wait; more are told to come back.
+    max_bytes, max_pixels, max_side, max_frames, max_memory
+        See `tagger.limits.ImageLimits`.
+    max_files : int
+        Files in one request of the API, or one selection on the page.
+    data_dir : Path
+        Folder for what the app writes.
+    language : {"auto", "en", "ja"}
+        Language of the page; ``"auto"`` follows the browser.
+    log_level : str
+        As in `logging`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, populate_by_name=True, env_ignore_empty=True
+    )
+
+    bundle: str = str(_ROOT / "exported" / "illustration")
+    host: str = Field(
+        default="127.0.0.1",
+        validation_alias=AliasChoices("TAGGER_HOST", "GRADIO_SERVER_NAME"),
+        min_length=1,
+    )
+    port: int = Field(
+        default=7860,
+        ge=0,
+        le=65_535,
+        validation_alias=AliasChoices("TAGGER_PORT", "GRADIO_SERVER_PORT"),
+    )
+    root_path: str = Field(
+        default="", validation_alias=AliasChoices("TAGGER_ROOT_PATH", "GRADIO_ROOT_PATH")
+    )
+    threads: int = Field(default_factory=_usable_cpus, ge=1, le=1024)
+    concurrency: int = Field(default=2, ge=1, le=256)
+    queue_size: int = Field(default=64, ge=1)
+
+    max_bytes: ByteSize = Field(default=ByteSize(_DEFAULTS.max_bytes), ge=1, le=2**31 - 1)
+    max_pixels: Count = Field(default=_DEFAULTS.max_pixels, ge=1, le=PIXEL_CEILING)
+    max_side: Count = Field(default=_DEFAULTS.max_side, ge=1)
+    max_frames: Count = Field(default=_DEFAULTS.max_frames, ge=1)
+    max_memory: ByteSize = Field(default=ByteSize(_DEFAULTS.max_memory), ge=1)
+    max_files: int = Field(default=32, ge=1, le=10_000)
+
+    data_dir: Path = _ROOT / "data"
+    language: Literal["auto", "en", "ja"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("language", "log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("root_path")
+    @classmethod
+    def _slash(cls, value: str) -> str:
+        value = value.rstrip("/")
+        if value and not value.startswith("/"):
+            raise ValueError("must start with a slash")
+        return value
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        """The limits on pictures, as `tagger.images.read` takes them."""
+        return ImageLimits(
+            max_bytes=int(self.max_bytes),
+            max_pixels=self.max_pixels,
+            max_side=self.max_side,
+            max_frames=self.max_frames,
+            max_memory=int(self.max_memory),
+        )
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from the environment; keyword arguments win over it.
+
+    Parameters
+    ----------
+    **overrides
+        Fields of `Settings`; those that are None are taken as not given, as a command line's
+        absent options are.
+
+    Raises
+    ------
+    SettingsError
+        ``settings-invalid``, with every wrong variable, its value and what it should be.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = "; ".join(_describe(problem) for problem in error.errors())
+        raise SettingsError("settings-invalid", problems=problems) from error
+
+
+def unknown_variables() -> list[str]:
+    """Name the variables that start with ``TAGGER_`` but set nothing: most are misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def _describe(problem: Any) -> str:
+    name = str(problem["loc"][0]) if problem["loc"] else "settings"
+    if name in Settings.model_fields:
+        name = PREFIX + name.upper()
+    reason = problem["msg"].removeprefix("Value error, ")
+    return f"{name}={str(problem['input'])[:60]!r}: {reason[:1].lower()}{reason[1:]}"
