@@ -1,0 +1,44 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tagger import bundles
+from tagger.illustration import IllustrationTagger
+from tagger.services import Services, build_services
+from tagger.settings import Settings
+from tests import toy
+
+REAL_BUNDLE = Path(__file__).resolve().parents[1] / "exported" / "illustration"
+
+
+@pytest.fixture(scope="session")
+def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny model that keeps the contract; do not write to it."""
+    return toy.make_bundle(tmp_path_factory.mktemp("bundles") / "toy")
+
+
+@pytest.fixture(scope="session")
+def toy_tagger(toy_bundle: Path) -> IllustrationTagger:
+    """The tiny model, loaded."""
+    return IllustrationTagger(bundles.load(toy_bundle), threads=1)
+
+
+@pytest.fixture(scope="session")
+def toy_services(toy_bundle: Path) -> Iterator[Services]:
+    """Services around the tiny model."""
+    services = build_services(Settings(bundle=str(toy_bundle), threads=1))
+    yield services
+    services.close()
+
+
+@pytest.fixture(scope="session")
+def real_bundle() -> Path:
+    """Folder of the shipped model; the test is skipped where it is not there yet."""
+    if not (REAL_BUNDLE / "model.onnx").is_file():
+        pytest.skip("the shipped model is not exported")
+    return REAL_BUNDLE
