@@ -146,6 +146,41 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "There is no tag “{tag}” in this model.",
         "このモデルに「{tag}」というタグはありません。",
     ),
+    "request-too-large": (
+        413,
+        "The request is larger than {limit:MiB}. Send fewer or smaller pictures at once.",
+        "リクエストが{limit:MiB}を超えています。枚数を減らすか、小さい画像を送ってください。",
+    ),
+    "request-not-multipart": (
+        415,
+        "Send the pictures as multipart/form-data, as a web form does, in fields named “file”.",
+        "画像はmultipart/form-data形式で、フィールド名「file」で送ってください。",
+    ),
+    "request-malformed": (
+        400,
+        "The request is not well-formed and could not be read. Check the program that sent it.",
+        "リクエストの形式が正しくないため読み取れません。送信したプログラムを確認してください。",
+    ),
+    "request-timeout": (
+        408,
+        "The upload stalled or took too long. Send it again, perhaps in parts.",
+        "アップロードが途中で止まったか、時間がかかりすぎました。分けて送り直してください。",
+    ),
+    "not-found": (
+        404,
+        "There is nothing at this address. See the API's documentation for those that exist.",
+        "このアドレスには何もありません。APIのドキュメントを確認してください。",
+    ),
+    "method-not-allowed": (
+        405,
+        "This address does not take {method} requests. See the API's documentation.",
+        "このアドレスは{method}リクエストを受け付けません。APIのドキュメントを確認してください。",
+    ),
+    "not-ready": (
+        503,
+        "The model is still being loaded. Try again in a few seconds.",
+        "モデルを読み込んでいます。数秒後にもう一度お試しください。",
+    ),
     "busy": (
         429,
         "Many pictures are being read right now. Try again in a few seconds.",
