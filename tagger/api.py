@@ -1,0 +1,354 @@
+"""The REST API: ``/api/v1/...`` and the health checks.
+
+An application of its own, mounted beside the page, around services that are given to it. It keeps
+no state, sets no cookie and knows no login: what it answers depends on the request alone. So it
+sends no CORS headers by itself; who serves it decides which pages' scripts may read its answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import FastAPI, Query, Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Message, Receive
+
+import tagger
+from tagger import api_docs, api_models
+from tagger.errors import LimitError, RequestError, TaggerError
+from tagger.problems import handle_problems, language, problem, respond
+from tagger.services import Outcome, Services
+from tagger.tags import Tag
+
+T = TypeVar("T")
+Lang = Literal["en", "ja"]
+
+# A request may hold as many bytes as this many of the largest pictures: enough for a full request
+# of ordinary ones, while what waits on disk stays bounded.
+LARGEST_PICTURES = 5
+_FILE_FIELDS = ("file", "files")
+_FORM_OVERHEAD = 64 * 1024
+_MAX_TEXT_FIELDS = 8
+_MAX_TEXT_FIELD_BYTES = 1024
+
+# An upload that sends nothing for so long, or is not done after so long, gives up its place.
+STALL_SECONDS = 30.0
+UPLOAD_SECONDS = 300.0
+
+_LANG = Query(description="Language of labels and messages; by default what the browser prefers.")
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """All addresses of the API, to be put before those of the page."""
+    api = create_api(services)
+    return [*health_routes(services), Route("/api", _to_docs), Mount("/api", app=api)]
+
+
+def _to_docs(request: Request) -> Response:
+    # Relative, since a proxy may serve the app under a path that it does not tell.
+    return RedirectResponse("docs" if request.url.path.endswith("/") else "api/docs")
+
+
+def health_routes(services: Services) -> list[BaseRoute]:
+    """``/healthz``: the process answers. ``/readyz``: so does the model."""
+
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+    async def readyz(request: Request) -> Response:
+        if not services.ready:
+            return respond(TaggerError("not-ready"), language(request))
+        ready = {"status": "ready", "model": services.model.to_dict()}
+        return JSONResponse(ready, headers={"Cache-Control": "no-store"})
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz)]
+
+
+def create_api(services: Services) -> FastAPI:
+    """Build the API around services; mount it under ``/api``."""
+    settings = services.settings
+    line = WaitingLine(settings.queue_size)
+    # Requests beyond these wait in order; threads of their own keep them from taking the page's.
+    workers = ThreadPoolExecutor(settings.concurrency, "api")
+    limit = LARGEST_PICTURES * int(settings.max_bytes) + _FORM_OVERHEAD
+
+    app = FastAPI(
+        title="Illustration tagger",
+        version=tagger.__version__,
+        summary="Suggests tags for illustrations.",
+        description=api_docs.DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        responses={"default": api_models.PROBLEM},
+    )
+    handle_problems(app)
+
+    async def in_thread(function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(workers, function)
+
+    @app.post(
+        "/v1/tag",
+        summary="Tag one or several pictures",
+        response_model=api_models.TagResponse,
+        openapi_extra=api_models.TAG_REQUEST,
+        responses=api_models.TAG_RESPONSES,
+        operation_id="tag",
+    )
+    async def tag(
+        request: Request,
+        top: Annotated[
+            int, Query(ge=1, le=100, description="How many tags a picture gets at most.")
+        ] = 10,
+        lang: Annotated[Lang | None, _LANG] = None,
+        min_probability: Annotated[
+            float | None,
+            Query(ge=0, le=1, description="Leave out less probable tags. By default none is."),
+        ] = None,
+    ) -> Response:
+        """Send pictures as `multipart/form-data`, in fields named `file` (or `files`).
+
+        The most probable tags come first. Without `min_probability` there are always `top` of
+        them; `passes` tells which reach their operating point. Of several pictures, those that
+        cannot be read are listed with their `error` and do not stop the rest; a single one that
+        cannot be read is the answer's error.
+        """
+        if not services.ready:
+            raise TaggerError("not-ready")
+        with line.place():
+            async with uploads(request, settings.max_files, limit) as files:
+                sources = [(file_name(file.filename), file.file) for file in files]
+                outcomes = await in_thread(
+                    lambda: list(
+                        services.tag_many(sources, top=top, min_probability=min_probability)
+                    )
+                )
+        chosen = lang or language(request)
+        if len(outcomes) == 1 and outcomes[0].error is not None:
+            raise outcomes[0].error
+        answer = {
+            "model": services.model.to_dict(),
+            "results": [_result(outcome, chosen) for outcome in outcomes],
+        }
+        headers = {"Cache-Control": "no-store", "Content-Language": chosen}
+        return JSONResponse(answer, headers=headers)
+
+    @app.get(
+        "/v1/tags",
+        summary="The tags that the model knows",
+        response_model=api_models.TagsResponse,
+        operation_id="tags",
+    )
+    async def tags(
+        request: Request,
+        query: Annotated[
+            str,
+            Query(max_length=200, description="Part of a name, an alias or a Japanese name."),
+        ] = "",
+        prefix: Annotated[bool, Query(description="Match the beginning of names only.")] = False,
+        group: Annotated[
+            str | None, Query(max_length=100, description="Only tags of this group.")
+        ] = None,
+        lang: Annotated[Lang | None, _LANG] = None,
+        limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+        offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    ) -> Response:
+        """List the tags, with groups, names in both languages and measured operating points.
+
+        Without `query` they come in the order of the model's outputs, with it the best match
+        first, as completion needs it.
+        """
+        chosen = lang or language(request)
+        known = services.tagger.tags
+        found = known.search(query, prefix=prefix) if query.strip() else list(known)
+        found = [tag for tag in found if not group or tag.group == group]
+        counts = Counter(tag.group for tag in known)
+        answer = {
+            "model": services.model.to_dict(),
+            "groups": [{"name": name, "tags": counts[name]} for name in known.groups],
+            "total": len(found),
+            "tags": [_tag(tag, chosen) for tag in found[offset : offset + limit]],
+        }
+        return JSONResponse(answer, headers={"Content-Language": chosen})
+
+    @app.get(
+        "/v1/models",
+        summary="The models behind this API, and its limits",
+        response_model=api_models.ModelsResponse,
+        operation_id="models",
+    )
+    async def models() -> Response:
+        """Who the model is, what it was trained on, how well it does, and what may be sent."""
+        config = services.config
+        model = {
+            **services.model.to_dict(),
+            "task": config.task,
+            "licence": config.licence,
+            "author": config.author,
+            "tags": len(services.tagger.tags),
+            "groups": list(services.tagger.tags.groups),
+            "input_size": services.tagger.size,
+            "default_top": config.default_top,
+            "ready": services.ready,
+            "training_data": list(config.training_data),
+            "metrics": dict(services.metrics),
+        }
+        limits = {
+            "max_bytes": int(settings.max_bytes),
+            "max_pixels": settings.max_pixels,
+            "max_side": settings.max_side,
+            "max_frames": settings.max_frames,
+            "max_files": settings.max_files,
+            "max_request_bytes": limit,
+        }
+        return JSONResponse({"models": [model], "limits": limits})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(page, headers=api_docs.HEADERS)
+
+    app.add_route("/", _to_docs, include_in_schema=False)
+    page = api_docs.render(app.openapi())
+    return app
+
+
+def _result(outcome: Outcome, lang: str) -> dict[str, Any]:
+    if outcome.result is None:
+        error = outcome.error or TaggerError("internal")
+        return {"name": outcome.name, "error": problem(error, lang)}
+    result = outcome.result.to_dict(lang)
+    del result["model"]  # said once for all
+    return {"name": outcome.name, **result}
+
+
+def _tag(tag: Tag, lang: str) -> dict[str, Any]:
+    return {
+        "name": tag.name,
+        "label": tag.display(lang),
+        "name_ja": tag.name_ja,
+        "group": tag.group,
+        "category": tag.category,
+        "count": tag.count,
+        "aliases": list(tag.aliases),
+        "threshold": tag.threshold,
+        "precision": tag.precision,
+        "recall": tag.recall,
+        "support": tag.support,
+    }
+
+
+class WaitingLine:
+    """How many requests may be in work or waiting; whoever comes after that is turned away."""
+
+    def __init__(self, places: int) -> None:
+        # Used from the event loop only, so that a plain counter will do.
+        self._free = places
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take a place for as long as the block runs.
+
+        Raises
+        ------
+        LimitError
+            ``busy``, if there is none.
+        """
+        if self._free <= 0:
+            raise LimitError("busy")
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+@asynccontextmanager
+async def uploads(
+    request: Request, max_files: int, max_bytes: int
+) -> AsyncIterator[list[UploadFile]]:
+    """Receive the pictures of a form; they lie on disk, if large, until the block ends.
+
+    Raises
+    ------
+    TaggerError
+        If the body is no form, too large (said before it is read, where its length is given),
+        too slow, or holds no file or too many.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0]
+    if content_type.strip().lower() != "multipart/form-data":
+        raise RequestError("request-not-multipart")
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > max_bytes:
+        raise LimitError("request-too-large", limit=max_bytes)
+    counted = Request(request.scope, bounded(request.receive, max_bytes))
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            form = await counted.form(
+                max_files=max_files,
+                max_fields=_MAX_TEXT_FIELDS,
+                max_part_size=_MAX_TEXT_FIELD_BYTES,
+            )
+    except TimeoutError:
+        raise RequestError("request-timeout") from None
+    except ClientDisconnect:  # nobody is left to read the answer
+        raise RequestError("request-malformed") from None
+    except HTTPException as error:
+        if error.detail.startswith("Too many files"):
+            count = f"{max_files + 1}+"
+            raise LimitError("request-too-many-files", count=count, limit=max_files) from None
+        raise RequestError("request-malformed") from None
+    try:
+        yield _pictures(form)
+    finally:
+        await form.close()
+
+
+def _pictures(form: FormData) -> list[UploadFile]:
+    files: list[UploadFile] = []
+    for field, value in form.multi_items():
+        # A browser sends a form's empty file field as a nameless empty file.
+        if not isinstance(value, UploadFile) or not (value.filename or value.size):
+            continue
+        if field not in _FILE_FIELDS:
+            reason = "pictures go into fields named “file”"
+            raise RequestError("request-invalid", field=file_name(field), reason=reason)
+        files.append(value)
+    if not files:
+        raise RequestError("request-no-file")
+    return files
+
+
+def file_name(name: str | None) -> str:
+    """The last part of a client's file name, without what could disturb a screen or a log."""
+    last = re.split(r"[/\\]", name or "")[-1][:255]
+    kept = "".join(c for c in last if unicodedata.category(c) not in {"Cc", "Cf", "Cs"})
+    return kept.strip() or "file"
+
+
+def bounded(receive: Receive, max_bytes: int) -> Receive:
+    """Count a body while it arrives; refuse it where it grows too large or stalls."""
+    received = 0
+
+    async def counting() -> Message:
+        nonlocal received
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                message = await receive()
+        except TimeoutError:
+            raise RequestError("request-timeout") from None
+        received += len(message.get("body", b""))
+        if received > max_bytes:
+            raise LimitError("request-too-large", limit=max_bytes)
+        return message
+
+    return counting

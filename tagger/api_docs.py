@@ -1,0 +1,160 @@
+"""The API's documentation, one page made from its OpenAPI document.
+
+Swagger UI is a megabyte and a half of script that FastAPI loads from a content delivery network,
+and the copies of it on PyPI are years old. This page is a few kilobytes of HTML without script,
+works offline, and its plain forms send real requests.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any
+
+from tagger.messages import MESSAGES
+
+DESCRIPTION = """\
+Send pictures, get ranked tags. No key is needed; answers are JSON, errors are
+`application/problem+json` with a stable `code` and a `detail` that says what to do. Limits are in
+`GET v1/models`; when too many requests wait, the answer is 429 with `Retry-After`."""
+
+_STYLE = """\
+:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
+body{max-width:60rem;margin:0 auto;padding:1rem}
+h2{margin-top:2.5rem}h3 code{font-size:1.05em}
+table{border-collapse:collapse;display:block;overflow-x:auto}
+th,td{text-align:left;vertical-align:top;padding:.25rem 1rem .25rem 0}
+pre,form{padding:.75rem 1rem;border:1px solid #8886;border-radius:.5rem;overflow-x:auto}
+label{display:inline-block;margin:0 1rem .5rem 0}input,select{font:inherit;max-width:100%}
+code{font-family:ui-monospace,monospace}:target{background:#fd03}"""
+
+_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+HEADERS = {
+    # Nothing is loaded from anywhere, no script runs, forms go to this server only.
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self'; base-uri 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+}
+
+_EXAMPLES = """\
+curl -F file=@picture.png 'http://localhost:7860/api/v1/tag?top=5'
+curl -F file=@one.png -F file=@two.jpg 'http://localhost:7860/api/v1/tag?lang=ja'
+
+import httpx
+with open("picture.png", "rb") as file:
+    answer = httpx.post("http://localhost:7860/api/v1/tag", files={"file": file})
+print([tag["name"] for tag in answer.json()["results"][0]["tags"]])"""
+
+
+def render(openapi: Mapping[str, Any]) -> str:
+    """Make the page. Addresses in it are relative, so that it works wherever it is mounted."""
+    info = openapi["info"]
+    title = f"{escape(info['title'])} API"
+    operations = [
+        (path, method, operation)
+        for path, methods in openapi["paths"].items()
+        for method, operation in methods.items()
+    ]
+    body = [
+        f"<h1>{title} <small>{escape(info['version'])}</small></h1>",
+        f"<p>{_prose(info['description'])}</p>",
+        '<p>As an <a href="openapi.json">OpenAPI document</a>.</p>',
+        f"<pre><code>{escape(_EXAMPLES)}</code></pre>",
+        *(_operation(openapi, *operation) for operation in operations),
+        "<h2>Errors</h2><table><tr><th>code<th>status<th>detail",
+        *_errors(),
+        "</table>",
+    ]
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{title}</title><style>{_STYLE}</style>" + "\n".join(body) + "</html>\n"
+    )
+
+
+def _prose(text: str) -> str:
+    """Escape a text; what is between backquotes becomes code."""
+    parts = escape(text).split("`")
+    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
+
+
+def _operation(
+    openapi: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]
+) -> str:
+    name = escape(operation["operationId"])
+    parameters = operation.get("parameters", [])
+    rows = "".join(
+        f"<tr><td><code>{escape(p['name'])}</code><td>{escape(_kind(p['schema']))}"
+        f"<td>{_prose(p.get('description') or p['schema'].get('description', ''))}"
+        for p in parameters
+    )
+    form = "requestBody" in operation
+    if form:
+        rows = (
+            "<tr><td><code>file</code><td>form field, may repeat<td>The pictures; "
+            "<code>files</code> will do, too." + rows
+        )
+    table = f"<table><tr><th>parameter<th>value<th>meaning{rows}</table>" if rows else ""
+    examples = "".join(
+        f"<p>{escape(label)}</p><pre><code>{escape(text)}</code></pre>"
+        for label, text in _examples(operation)
+    )
+    statuses = ", ".join(sorted(s for s in operation["responses"] if s.isdecimal()))
+    fields = [_field(p) for p in parameters]
+    if form:
+        # A form that posts cannot fill the query as well: it shows the defaults.
+        fields = ['<label>file <input type="file" name="file" multiple required></label>']
+    encoding = ' enctype="multipart/form-data"' if form else ""
+    return (
+        f'<h2 id="{name}">{escape(operation["summary"])}</h2>'
+        f"<h3><code>{method.upper()} {escape(path.lstrip('/'))}</code></h3>"
+        f"<p>{_prose(operation.get('description', ''))}</p>{table}{examples}"
+        f"<p>Answers with {escape(statuses)}.</p>"
+        f'<form method="{method}" action="{escape(path.lstrip("/"))}"{encoding}>'
+        f"{''.join(fields)}<button>Try it</button></form>"
+    )
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    options = [s for s in schema.get("anyOf", [schema]) if s.get("type") != "null"]
+    kind = options[0] if options else schema
+    text = " or ".join(map(str, kind["enum"])) if "enum" in kind else str(kind.get("type", ""))
+    low = kind.get("minimum", kind.get("exclusiveMinimum"))
+    high = kind.get("maximum", kind.get("exclusiveMaximum"))
+    if low is not None and high is not None:
+        text += f" from {low:g} to {high:g}"
+    default = schema.get("default")
+    return text if default in (None, "") else f"{text}, by default {json.dumps(default)}"
+
+
+def _field(parameter: Mapping[str, Any]) -> str:
+    name, schema = escape(parameter["name"]), parameter["schema"]
+    if schema.get("type") == "boolean":
+        return f'<label>{name} <input type="checkbox" name="{name}" value="true"></label>'
+    options = next((s["enum"] for s in schema.get("anyOf", [schema]) if "enum" in s), None)
+    if options:
+        items = "".join(f"<option>{escape(str(option))}</option>" for option in options)
+        return f'<label>{name} <select name="{name}">{items}</select></label>'
+    value = escape(str(schema.get("default", "")))
+    return f'<label>{name} <input name="{name}" value="{value}"></label>'
+
+
+def _examples(operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    content = operation["responses"].get("200", {}).get("content", {})
+    for example in content.get("application/json", {}).get("examples", {}).values():
+        text = json.dumps(example["value"], ensure_ascii=False, indent=2)
+        yield example["summary"], text
+
+
+def _errors() -> Iterator[str]:
+    for code, (status, text, _) in sorted(MESSAGES.items()):
+        if not code.startswith(("bundle-", "settings-")):
+            yield (
+                f'<tr id="{escape(code)}"><td><code>{escape(code)}</code><td>{status}'
+                f"<td>{escape(text)}"
+            )

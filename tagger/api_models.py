@@ -1,0 +1,227 @@
+"""The forms of the REST API's answers, with examples: what its OpenAPI document is made of."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RankedTag(BaseModel):
+    """A tag of one picture."""
+
+    name: str = Field(description="Canonical name, with underscores.")
+    label: str = Field(description="Name to show, in the language asked for.")
+    group: str = Field(description="Kind of thing: animal, food, place...")
+    probability: float = Field(ge=0, le=1, description="Calibrated.")
+    passes: bool = Field(description="Whether it reaches the tag's operating point.")
+
+
+class Picture(BaseModel):
+    """What the file turned out to be."""
+
+    width: int = Field(description="Upright, in pixels.")
+    height: int
+    format: str
+    had_alpha: bool = Field(description="Whether it had transparency, which was put on white.")
+    frames: int = Field(description="More than 1 for an animation, of which the first was read.")
+    notes: list[str] = Field(description="What was done to it: first-frame, rotated, reduced...")
+
+
+class Model(BaseModel):
+    """Which model answered."""
+
+    name: str
+    version: str
+    hash: str = Field(description="Of its weights and tag list.")
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="What happened and what to do, for a person.")
+    code: str = Field(description="The same for a program; stable.")
+
+
+class Result(BaseModel):
+    """One picture: its tags, or the error that it met."""
+
+    name: str = Field(description="File name as sent.")
+    tags: list[RankedTag] | None = Field(None, description="Most probable first.")
+    picture: Picture | None = None
+    seconds: float | None = Field(None, description="Time in the model.")
+    error: Problem | None = None
+
+
+class TagResponse(BaseModel):
+    """The pictures of a request, in the order in which they were sent."""
+
+    model: Model
+    results: list[Result]
+
+
+class Tag(BaseModel):
+    """A tag that the model knows."""
+
+    name: str
+    label: str
+    name_ja: str | None
+    group: str
+    category: int = Field(description="Danbooru's number: 0 general, 4 character, 9 rating.")
+    count: int = Field(description="Pictures with it in the training data.")
+    aliases: list[str]
+    threshold: float | None = Field(description="Operating point: present from here on.")
+    precision: float | None = Field(description="Measured at the operating point.")
+    recall: float | None
+    support: int | None = Field(description="Pictures behind those two figures.")
+
+
+class Group(BaseModel):
+    """A kind of tag."""
+
+    name: str
+    tags: int
+
+
+class TagsResponse(BaseModel):
+    """The tags asked for; `total` counts them all, beyond `limit` too."""
+
+    model: Model
+    groups: list[Group]
+    total: int
+    tags: list[Tag]
+
+
+class ModelCard(Model):
+    """Who a model is."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    task: str
+    licence: str
+    author: str
+    tags: int
+    groups: list[str]
+    input_size: int = Field(description="Side of the square that it sees, in pixels.")
+    default_top: int
+    ready: bool
+    training_data: list[Any]
+    metrics: dict[str, Any]
+
+
+class Limits(BaseModel):
+    """What may be sent."""
+
+    max_bytes: int = Field(description="A picture's.")
+    max_pixels: int
+    max_side: int
+    max_frames: int
+    max_files: int = Field(description="In one request.")
+    max_request_bytes: int = Field(description="All pictures of a request together.")
+
+
+class ModelsResponse(BaseModel):
+    """The models and the limits."""
+
+    models: list[ModelCard]
+    limits: Limits
+
+
+_MODEL = {"name": "illustration", "version": "1.0.0", "hash": "0123456789abcdef"}
+_RESULT = {
+    "name": "cat.png",
+    "tags": [
+        {"name": "cat", "label": "cat", "group": "animal", "probability": 0.91, "passes": True},
+        {
+            "name": "night",
+            "label": "night",
+            "group": "nature",
+            "probability": 0.08,
+            "passes": False,
+        },
+    ],
+    "picture": {
+        "width": 640,
+        "height": 480,
+        "format": "PNG",
+        "had_alpha": True,
+        "frames": 1,
+        "notes": [],
+    },
+    "seconds": 0.021,
+}
+_PROBLEM = {
+    "type": "urn:illustration-tagger:problem:image-empty",
+    "title": HTTPStatus.UNPROCESSABLE_ENTITY.phrase,
+    "status": 422,
+    "detail": "The file is empty. Choose it again, or save it again from the program that made it.",
+    "code": "image-empty",
+}
+
+PROBLEM: dict[str, Any] = {
+    "description": "An error.",
+    "content": {
+        "application/problem+json": {
+            "schema": {"$ref": "#/components/schemas/Problem"},
+            "example": _PROBLEM,
+        }
+    },
+}
+
+_FILES = {
+    "type": "array",
+    "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+    "description": "PNG, JPEG, WebP, GIF, AVIF, HEIC, BMP or TIFF.",
+}
+TAG_REQUEST: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"file": _FILES, "files": _FILES},
+                    "anyOf": [{"required": ["file"]}, {"required": ["files"]}],
+                }
+            }
+        },
+    }
+}
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {**PROBLEM, "description": description}
+
+
+TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "application/json": {
+                "examples": {
+                    "one": {
+                        "summary": "One picture",
+                        "value": {"model": _MODEL, "results": [_RESULT]},
+                    },
+                    "several": {
+                        "summary": "Two pictures, of which one is empty",
+                        "value": {
+                            "model": _MODEL,
+                            "results": [_RESULT, {"name": "empty.png", "error": _PROBLEM}],
+                        },
+                    },
+                }
+            }
+        }
+    },
+    400: _problem("The form is not well-formed."),
+    408: _problem("The upload stalled."),
+    413: _problem("Too many or too large files."),
+    415: _problem("Not a picture, or not a form."),
+    422: _problem("A parameter or the one picture sent cannot be used."),
+    429: _problem("Too many requests at once; Retry-After says when to come back."),
+    503: _problem("The model is not ready."),
+}
