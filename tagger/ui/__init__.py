@@ -1,0 +1,112 @@
+"""The web page: a Gradio Blocks app over the services.
+
+:func:`build_app` makes the page, :func:`launch_options` what Gradio takes only at launch (theme,
+styles, languages) and :func:`routes` the few files that it fetches from this server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import gradio as gr
+from starlette.routing import BaseRoute
+
+from tagger.services import Services
+from tagger.tags import Language
+from tagger.ui.examples import example_route, load_examples
+from tagger.ui.tag_tab import STATIC, build_tag_tab
+from tagger.ui.theme import make_theme
+from tagger.ui.translations import LANGUAGES, PAGE
+
+__all__ = ["build_app", "launch_options", "routes"]
+
+# Uploads through Gradio's own endpoints are files; they go after ten minutes.
+_KEEP_SECONDS = 600
+_HEAD = """
+<meta name="color-scheme" content="light dark">
+<meta name="description" content="Suggests tags for illustrations.">
+"""
+
+
+def build_app(services: Services) -> gr.Blocks:
+    """Build the page; queue and launch it with :func:`launch_options` and :func:`routes`.
+
+    Parameters
+    ----------
+    services : Services
+        The model and the limits.
+    """
+    i18n = _i18n(services)
+    with gr.Blocks(
+        title=PAGE["en"]["title"],
+        analytics_enabled=False,
+        delete_cache=(_KEEP_SECONDS, _KEEP_SECONDS),
+    ) as app:
+        gr.Markdown(i18n("header"), elem_id="tagger-header")
+        gr.Markdown(i18n("about"), elem_id="tagger-about")
+        with gr.Tabs(), gr.Tab(i18n("tab_tag"), id="tag"):
+            build_tag_tab(services, load_examples())
+    return app
+
+
+def launch_options(services: Services) -> dict[str, Any]:
+    """Arguments for ``Blocks.launch`` that belong to the page's looks and languages."""
+    return {
+        "theme": make_theme(),
+        "css_paths": [STATIC / "page.css"],
+        "head": _HEAD,
+        "i18n": _i18n(services),
+        "favicon_path": STATIC / "icon.svg",
+        "footer_links": ["api", "settings"],
+    }
+
+
+def routes() -> list[BaseRoute]:
+    """Routes that the page fetches from; give them to ``launch(app_kwargs={"routes": ...})``."""
+    return [example_route(load_examples())]
+
+
+def _i18n(services: Services) -> gr.I18n:
+    fixed = services.settings.language
+    tables = {}
+    for language in LANGUAGES:
+        shown = language if fixed == "auto" else fixed
+        words = PAGE[shown]
+        tables[language] = {
+            "tab_tag": words["tab_tag"],
+            "header": f"# {words['title']}\n\n{words['lead']}",
+            "about": about(services, shown),
+        }
+    return gr.I18n(**tables)
+
+
+def about(services: Services, lang: Language) -> str:
+    """Which model the page shows, what it learnt from and what it does not know, as Markdown."""
+    words = PAGE[lang]
+    data = data_names(services.config.training_data)
+    model = words["model"].format(
+        name=_plain(services.config.name),
+        count=len(services.tagger.tags),
+        data=words["model_data"].format(data=_listed(data, lang)) if data else "",
+    )
+    return f"{model} {words['programs']}"
+
+
+def data_names(training_data: Iterable[Any]) -> list[str]:
+    """Names of data sets, from a bundle's list of names or of objects with a name."""
+    names = (entry.get("name") if isinstance(entry, dict) else entry for entry in training_data)
+    return [_plain(name) for name in names if isinstance(name, str) and name.strip()]
+
+
+def _listed(names: list[str], lang: Language, most: int = 6) -> str:
+    separator = "、" if lang == "ja" else ", "
+    first = separator.join(names[:most])
+    if len(names) <= most:
+        return first
+    return PAGE[lang]["more_data"].format(first=first, count=len(names) - most)
+
+
+def _plain(text: str) -> str:
+    """Text of a bundle without what Markdown or HTML would read as more than text."""
+    return "".join(c for c in text.strip() if c.isprintable() and c not in "<>&`*[]\\|~$")

@@ -1,0 +1,106 @@
+"""What the Tag tab is told about a picture, as plain data in the reader's language.
+
+Pure functions: results and errors of the services go in, JSON goes out. All four text formats
+travel with the answer, so that choosing another needs neither inference nor request.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from tagger.errors import TaggerError
+from tagger.services import PictureFacts, TagResult
+from tagger.tags import DEFAULT_THRESHOLD, Language, RankedTag, format_tags
+from tagger.ui.translations import NOTES, group_label
+
+STYLES = ("text", "danbooru", "hashtags", "json")
+# Formats that every browser of today shows by itself; of others it is sent a small picture.
+SHOWN_BY_BROWSERS = frozenset({"PNG", "JPEG", "GIF", "WEBP", "AVIF", "BMP"})
+PREVIEW_SIDE = 640
+# As their makers write them, where Pillow's names differ.
+FORMAT_NAMES = {"WEBP": "WebP", "HEIF": "HEIC", "MPO": "JPEG"}
+# Errors that the same request may outlive.
+PASSING_ERRORS = frozenset({"busy", "out-of-memory", "internal"})
+
+
+def tag_entry(ranked: RankedTag, lang: Language) -> dict[str, Any]:
+    """One row of the ranking, with the evidence behind its cut-off (None where unknown)."""
+    tag = ranked.tag
+    return {
+        **ranked.to_dict(lang),
+        "group_label": group_label(tag.group, lang),
+        "threshold": DEFAULT_THRESHOLD if tag.threshold is None else tag.threshold,
+        "precision": tag.precision,
+        "recall": tag.recall,
+        "support": tag.support,
+    }
+
+
+def facts(picture: PictureFacts, lang: Language) -> list[str]:
+    """What is worth saying about the file: size, format, and what was done to it."""
+    notes = [*picture.notes]
+    if picture.had_alpha and "transparent" not in notes:
+        notes.append("transparent")
+    if picture.frames > 1 and not {"first-frame", "first-page"} & set(notes):
+        notes.append("first-frame")
+    words = NOTES[lang]
+    said = [words[note].format(frames=picture.frames) for note in notes if note in words]
+    name = FORMAT_NAMES.get(picture.format, picture.format)
+    return [f"{picture.width} × {picture.height}", name, *said]
+
+
+def answer(result: TagResult, lang: Language, preview: str | None = None) -> dict[str, Any]:
+    """All that the tab shows of a result.
+
+    Parameters
+    ----------
+    result : TagResult
+        From the services.
+    lang : {"en", "ja"}
+        Of the reader.
+    preview : str or None
+        A ``data:`` URL, for files that browsers cannot show.
+    """
+    passing = [entry for entry in result.tags if entry.passes]
+    return {
+        "tags": [tag_entry(entry, lang) for entry in result.tags],
+        "formats": {
+            style: {
+                "all": format_tags(result.tags, style, lang),
+                "passing": format_tags(passing, style, lang) if passing else "",
+            }
+            for style in STYLES
+        },
+        "facts": facts(result.picture, lang),
+        "model": f"{result.model.name} {result.model.version}".strip(),
+        "milliseconds": max(1, round(1000 * result.seconds)),
+        "preview": preview,
+    }
+
+
+def problem(error: TaggerError, lang: Language) -> dict[str, Any]:
+    """Why there is no answer, what to do, and whether trying again may help."""
+    return {"problem": error.message(lang), "again": error.code in PASSING_ERRORS}
+
+
+def preview_url(rgb: npt.NDArray[np.uint8], side: int = PREVIEW_SIDE) -> str:
+    """A picture as a ``data:`` URL, small enough to travel with an answer.
+
+    Parameters
+    ----------
+    rgb : uint8, shape [h, w, 3]
+        Upright, on white.
+    side : int
+        Longest side of the preview, in pixels.
+    """
+    image = Image.fromarray(rgb)
+    image.thumbnail((side, side))
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=80)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
