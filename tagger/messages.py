@@ -99,6 +99,13 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "画像が{width}×{height}（{pixels:MP}）あり、上限の{limit:MP}を超えています。"
         "縦横のサイズを小さくして送ってください。",
     ),
+    "image-bomb": (
+        413,
+        "The {format} file would unfold to more than {limit:MP}. "
+        "Open it in an image editor, reduce it, and send that.",
+        "{format}ファイルを展開すると{limit:MP}を超えます。"
+        "画像編集アプリで開き、縮小してから送ってください。",
+    ),
     "image-side-too-long": (
         413,
         "The picture is {width} × {height}; a side may have at most {limit} pixels. "
