@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tagger.errors import BundleError
 from tagger.onnxfile import FLOAT, OnnxFormatError, OnnxHeader, TensorInfo, read_header
-from tagger.tags import TagFileError, TagList, parse_tags
+from tagger.tags import TagList, read_tags
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -195,9 +195,7 @@ class Bundle:
                 str(self.model_path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its exceptions have no common public base
-            raise BundleError(
-                "bundle-incomplete", name=self.config.name, file=MODEL_FILE
-            ) from error
+            raise BundleError("model-unreadable", file=MODEL_FILE) from error
 
 
 def load(ref: str | Path, *, download: Callable[[str, str | None], Path] | None = None) -> Bundle:
@@ -220,38 +218,18 @@ def load(ref: str | Path, *, download: Callable[[str, str | None], Path] | None 
     if isinstance(ref, str) and ref.startswith("hf:"):
         repository, revision = parse_hub_ref(ref)
         folder = (download or download_from_hub)(repository, revision)
+        # Without a revision the Hub's cache names the folder by the commit that it holds.
         return _load_folder(folder, repository, revision or folder.resolve().name)
     folder = Path(ref).expanduser()
-    return _load_folder(folder, folder.resolve().name, "")
+    if not folder.is_dir():
+        raise BundleError("bundle-not-found", name=str(ref))
+    return _load_folder(folder, folder.resolve().name or "model", "")
 
 
 def _load_folder(folder: Path, name: str, version: str) -> Bundle:
-    if not folder.is_dir():
-        raise BundleError("bundle-missing", name=name)
-    try:
-        return _read_folder(folder, name, version)
-    except _IncompleteError as error:
-        raise BundleError("bundle-incomplete", name=name, file=error.file) from error
-    except _ForeignError as error:
-        raise BundleError("bundle-foreign", name=name, reason=str(error)) from error
-
-
-class _IncompleteError(Exception):
-    """A file is missing or torn."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        super().__init__(file)
-
-
-class _ForeignError(Exception):
-    """The files are whole, but do not make a bundle; the text says why."""
-
-
-def _read_folder(folder: Path, name: str, version: str) -> Bundle:
     for required in (MODEL_FILE, TAGS_FILE):
         if not (folder / required).is_file():
-            raise _IncompleteError(required)
+            raise BundleError("bundle-file-missing", file=required)
     header = _read_model_header(folder / MODEL_FILE)
     config = _read_config(folder, header, name, version)
     tags = _read_tag_list(folder)
@@ -284,14 +262,14 @@ def bundle_hash(folder: Path) -> str:
 def _read_model_header(path: Path) -> OnnxHeader:
     with path.open("rb") as file:
         if file.read(40).startswith(b"version https://git-lfs"):
-            raise _ForeignError(f"{path.name} is a Git LFS pointer, run `git lfs pull`")
+            raise BundleError("model-is-pointer", file=path.name)
     try:
         header = read_header(path)
     except OnnxFormatError as error:
-        raise _IncompleteError(path.name) from error
+        raise BundleError("bundle-file-invalid", file=path.name, reason="not JSON") from error
     if header.external_files:
         # The hash would not cover them, and a name may lead anywhere on this machine.
-        raise _ForeignError(f"{path.name} keeps weights in other files, save it as one")
+        raise BundleError("model-external-data", file=path.name)
     return header
 
 
@@ -299,14 +277,14 @@ def _check_input(header: OnnxHeader, config: BundleConfig) -> TensorInfo:
     spec = config.input
     named = [info for info in header.inputs if info.name == spec.name or not spec.name]
     if len(header.inputs) != 1 or not named:
-        raise _ForeignError("the model must have one input, named as the configuration says")
+        raise _mismatch("the model must have one input, named as the configuration says")
     info = named[0]
     if info.element != FLOAT or len(info.shape) != 4:
-        raise _ForeignError("the model's input must be float32 with four axes")
+        raise _mismatch("the model's input must be float32 with four axes")
     side, channels = spec.size, 3
     wanted = (side, side, channels) if spec.layout == "NHWC" else (channels, side, side)
     if any(have not in (None, want) for have, want in zip(info.shape[1:], wanted, strict=True)):
-        raise _ForeignError(f"the model's input is not {spec.layout} of {side} pixels")
+        raise _mismatch(f"the model's input is not {spec.layout} of {side} pixels")
     return info
 
 
@@ -314,18 +292,22 @@ def _check_outputs(header: OnnxHeader, config: BundleConfig, tags: TagList) -> O
     outputs = {info.name: info for info in header.outputs}
     for spec in config.outputs:
         if spec.name not in outputs:
-            raise _ForeignError(f"the model has no output {spec.name!r}")
+            raise _mismatch(f"the model has no output {spec.name!r}")
     if config.tags not in (None, len(tags)):
-        raise _ForeignError(f"{config.tags} tags are announced, {len(tags)} listed")
+        raise _mismatch(f"{config.tags} tags are announced, {len(tags)} listed")
     probabilities = next(
         (name for name in _PROBABILITY_NAMES if name in outputs), header.outputs[0].name
     )
     shape = outputs[probabilities].shape
     if len(shape) != 2 or shape[1] not in (None, len(tags)):
-        raise _ForeignError(f"{len(tags)} tags are listed, but the model does not give as many")
+        raise _mismatch(f"{len(tags)} tags are listed, but the model does not give as many")
     return OutputNames(
         probabilities, _optional(outputs, "embedding", 2), _optional(outputs, "features", 4)
     )
+
+
+def _mismatch(reason: str) -> BundleError:
+    return BundleError("bundle-mismatch", reason=reason)
 
 
 def _optional(outputs: Mapping[str, TensorInfo], name: str, rank: int) -> str | None:
@@ -339,14 +321,14 @@ def _read_config(folder: Path, header: OnnxHeader, name: str, version: str) -> B
     data = _read_object(folder / CONFIG_FILE, missing={})
     if "task" in data:
         if data["task"] != TASK:
-            raise _ForeignError(f"its task in {CONFIG_FILE} is not {TASK}")
+            raise BundleError("bundle-wrong-task", file=CONFIG_FILE)
         try:
             config = BundleConfig.model_validate(data)
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
-            raise _ForeignError(f"{CONFIG_FILE} has no good value for {where}") from error
+            raise BundleError("bundle-file-invalid", file=CONFIG_FILE, reason=where) from error
         if config.format_version > FORMAT_VERSION:
-            raise _ForeignError("it was made by a later version of this program")
+            raise BundleError("bundle-too-new", file=CONFIG_FILE)
         return config
     # Any other config.json is timm's, which says nothing about the exported graph.
     if (folder / PREPROCESS_FILE).is_file():
@@ -361,7 +343,7 @@ def _input_from_header(header: OnnxHeader) -> InputSpec:
     shape = header.inputs[0].shape if header.inputs else ()
     if len(shape) == 4 and shape[3] == 3 and shape[1] is not None and shape[1] == shape[2]:
         return InputSpec(size=shape[1])
-    raise _ForeignError("without config.json, the model's input must be [N, S, S, 3]")
+    raise _mismatch("without config.json, the model's input must be [N, S, S, 3]")
 
 
 def _input_from_stages(data: Mapping[str, Any]) -> InputSpec:
@@ -373,7 +355,7 @@ def _input_from_stages(data: Mapping[str, Any]) -> InputSpec:
     """
     stages = data.get("test", data.get("stages"))
     if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
-        raise _ForeignError(f"{PREPROCESS_FILE}: no list of steps")
+        raise _stages_error("no list of steps")
     size: int | None = None
     padded = False
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -381,7 +363,7 @@ def _input_from_stages(data: Mapping[str, Any]) -> InputSpec:
         kind = stage.get("type")
         if kind == "pad_to_size":
             if not _is_white(stage.get("background_color", "white")):
-                raise _ForeignError(f"{PREPROCESS_FILE}: the padding is not white")
+                raise _stages_error("the padding is not white")
             size, padded = _side(stage.get("size")), True
         elif kind == "resize" and padded:
             size = _side(stage.get("size"))
@@ -390,9 +372,9 @@ def _input_from_stages(data: Mapping[str, Any]) -> InputSpec:
         elif kind == "normalize":
             mean, std = _triple(stage.get("mean")), _triple(stage.get("std"))
         elif kind not in ("convert_rgb", "to_tensor", "maybe_to_tensor"):
-            raise _ForeignError(f"{PREPROCESS_FILE}: no step {str(kind)[:40]!r} is known here")
+            raise _stages_error(f"no step {str(kind)[:40]!r} is known here")
     if size is None or not padded or min(std) <= 0:
-        raise _ForeignError(f"{PREPROCESS_FILE}: no padding to a square")
+        raise _stages_error("no padding to a square")
     return InputSpec(size=size, layout="NCHW", color="RGB", range=(0.0, 1.0), mean=mean, std=std)
 
 
@@ -405,7 +387,7 @@ def _side(size: Any) -> int:
         size = size[0]
     if isinstance(size, int) and 8 <= size <= 4096:
         return size
-    raise _ForeignError(f"{PREPROCESS_FILE}: a size is not that of a square")
+    raise _stages_error("a size is not that of a square")
 
 
 def _triple(values: Any) -> tuple[float, float, float]:
@@ -413,20 +395,21 @@ def _triple(values: Any) -> tuple[float, float, float]:
         numbers = [v for v in values * (3 // len(values)) if isinstance(v, int | float)]
         if len(numbers) == 3:
             return float(numbers[0]), float(numbers[1]), float(numbers[2])
-    raise _ForeignError(f"{PREPROCESS_FILE}: mean and std must be three numbers")
+    raise _stages_error("mean and std must be three numbers")
+
+
+def _stages_error(reason: str) -> BundleError:
+    return BundleError("bundle-file-invalid", file=PREPROCESS_FILE, reason=reason)
 
 
 def _read_tag_list(folder: Path) -> TagList:
     """Read the tags, with what the deepghs form keeps of them in files of their own."""
-    try:
-        tags = parse_tags(_read_text(folder / TAGS_FILE))
-    except TagFileError as error:
-        raise _ForeignError(f"{TAGS_FILE}, line {error.line}: {error.reason}") from error
+    tags = read_tags(folder / TAGS_FILE)
     names: dict[int, str] = {}
     if (folder / CATEGORIES_FILE).is_file():
         entries = _read_json(folder / CATEGORIES_FILE)
         if not isinstance(entries, list):
-            raise _IncompleteError(CATEGORIES_FILE)
+            raise BundleError("bundle-file-invalid", file=CATEGORIES_FILE, reason="not a list")
         for entry in entries:
             if isinstance(entry, dict) and isinstance(entry.get("category"), int):
                 names[entry["category"]] = str(entry.get("name", ""))[:40]
@@ -456,17 +439,19 @@ def _read_text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(_MAX_TEXT_BYTES + 1)
         if len(data) > _MAX_TEXT_BYTES:
-            raise _ForeignError(f"{path.name} is too large")
+            raise BundleError("bundle-file-invalid", file=path.name, reason="too large")
         return data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _IncompleteError(path.name) from error
+    except OSError as error:
+        raise BundleError("bundle-file-missing", file=path.name) from error
+    except UnicodeDecodeError as error:
+        raise BundleError("bundle-file-invalid", file=path.name, reason="not UTF-8") from error
 
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(_read_text(path))
+        return json.loads(_read_text(path), parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
-        raise _IncompleteError(path.name) from error
+        raise BundleError("bundle-file-invalid", file=path.name, reason="not JSON") from error
 
 
 def _read_object(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -474,7 +459,7 @@ def _read_object(path: Path, missing: dict[str, Any] | None = None) -> dict[str,
         return missing
     data = _read_json(path)
     if not isinstance(data, dict):
-        raise _IncompleteError(path.name)
+        raise BundleError("bundle-file-invalid", file=path.name, reason="not an object")
     return data
 
 
@@ -496,8 +481,7 @@ def parse_hub_ref(ref: str) -> tuple[str, str | None]:
     """
     match = _HUB_REF.fullmatch(ref)
     if match is None:
-        reason = "write it as hf:owner/name@revision"
-        raise BundleError("bundle-foreign", name=ref[:200], reason=reason)
+        raise BundleError("bundle-bad-reference")
     return match["repository"], match["revision"]
 
 
@@ -512,7 +496,7 @@ def download_from_hub(repository: str, revision: str | None) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise BundleError("bundle-unavailable", name=repository) from error
+        raise BundleError("hub-not-installed") from error
     try:
         return Path(
             snapshot_download(
@@ -520,4 +504,4 @@ def download_from_hub(repository: str, revision: str | None) -> Path:
             )
         )
     except Exception as error:  # network, proxy, permission: its errors are many and change
-        raise BundleError("bundle-unavailable", name=repository) from error
+        raise BundleError("bundle-download-failed", name=repository) from error

@@ -134,7 +134,7 @@ class IllustrationTagger:
         try:
             outputs = self._session.run(wanted, {self.bundle.input_name: feed})
         except Exception as error:  # ONNX Runtime's exceptions have no common public base
-            raise self._foreign("the model fails on a picture") from error
+            raise BundleError("model-failed") from error
         outputs = [np.asarray(output, np.float32)[:count] for output in outputs]
         probabilities = outputs[0]
         good = probabilities.shape == (count, len(self.tags)) and bool(
@@ -142,12 +142,9 @@ class IllustrationTagger:
             np.all((probabilities >= -1e-4) & (probabilities <= 1 + 1e-4))
         )
         if not good:
-            raise self._foreign("its answers are not one probability a tag")
+            raise BundleError("model-not-probabilities")
         outputs[0] = np.clip(probabilities, 0.0, 1.0)
         return outputs
-
-    def _foreign(self, reason: str) -> BundleError:
-        return BundleError("bundle-foreign", name=self.bundle.config.name, reason=reason)
 
 
 _BLANK: Pixels = np.full((1, 1, 3), 255, np.uint8)

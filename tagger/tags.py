@@ -243,65 +243,49 @@ def read_tags(path: Path | str) -> TagList:
         cannot be a tag. The message names the line.
     """
     path = Path(path)
-    name = path.absolute().parent.name
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise TagFileError(1, "the file is too large")
+            raise _invalid(1, "the file is too large")
         return parse_tags(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise BundleError("bundle-incomplete", name=name, file=path.name) from error
+        raise BundleError("bundle-file-missing", file=path.name) from error
     except UnicodeDecodeError as error:
-        reason = f"{path.name} is not UTF-8 text"
-        raise BundleError("bundle-foreign", name=name, reason=reason) from error
-    except TagFileError as error:
-        reason = f"{path.name}, line {error.line}: {error.reason}"
-        raise BundleError("bundle-foreign", name=name, reason=reason) from error
-
-
-class TagFileError(ValueError):
-    """A line of a tag file that cannot be used."""
-
-    def __init__(self, line: int, reason: str) -> None:
-        self.line = line
-        self.reason = reason
-        super().__init__(f"line {line}: {reason}")
+        raise _invalid(1, "it is not UTF-8 text") from error
 
 
 def parse_tags(text: str) -> TagList:
-    """Read the text of a ``selected_tags.csv``; see :func:`read_tags`.
-
-    Raises
-    ------
-    TagFileError
-        Naming the line that cannot be used.
-    """
+    """Read the text of a ``selected_tags.csv``; see :func:`read_tags`."""
     reader = csv.reader(io.StringIO(text, newline=""))
     tags: list[Tag] = []
     try:
         header = [column.strip().lower() for column in next(reader, [])]
         if "name" not in header:
-            raise TagFileError(1, "the header has no column 'name'")
+            raise _invalid(1, "the header has no column 'name'")
         for row in reader:
             if not row:
                 continue
             if len(tags) >= MAX_TAGS:
-                raise TagFileError(reader.line_num, f"there are more than {MAX_TAGS} tags")
+                raise _invalid(reader.line_num, f"there are more than {MAX_TAGS} tags")
             cells = dict(zip(header, row, strict=False))
             tags.append(_tag(len(tags), cells, reader.line_num))
     except csv.Error as error:
-        raise TagFileError(reader.line_num, "it is not well-formed CSV") from error
+        raise _invalid(reader.line_num, "it is not well-formed CSV") from error
     if not tags:
-        raise TagFileError(1, "there are no tags")
+        raise _invalid(1, "there are no tags")
     return TagList(tags)
+
+
+def _invalid(line: int, reason: str) -> BundleError:
+    return BundleError("tags-invalid", line=line, reason=reason)
 
 
 def _tag(index: int, cells: Mapping[str, str], line: int) -> Tag:
     name = cells.get("name", "").strip()
     if not name:
-        raise TagFileError(line, "the tag has no name")
+        raise _invalid(line, "the tag has no name")
     texts = (name, cells.get("name_ja", ""), cells.get("group", ""), cells.get("aliases", ""))
     if len(name) > MAX_NAME_LENGTH or not all(_printable(text) for text in texts):
-        raise TagFileError(line, "the tag's name is too long or has control characters")
+        raise _invalid(line, "the tag's name is too long or has control characters")
     category = _integer(cells.get("category", ""), 0)
     aliases = (alias.strip() for alias in cells.get("aliases", "").split("|"))
     return Tag(

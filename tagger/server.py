@@ -1,0 +1,165 @@
+"""One process that serves the page, the REST API and the health checks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from tagger.errors import SettingsError
+from tagger.services import Services, build_services
+from tagger.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_LOCAL = ("127.0.0.1", "localhost")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers."""
+
+    url: str
+    blocks: Any
+
+    def close(self) -> None:
+        """Stop taking requests, give those in work a few seconds, and free the port."""
+        self.blocks.close(verbose=False)
+
+
+def launch(services: Services, *, host: str = "127.0.0.1", port: int = 0) -> Server:
+    """Start to serve in threads of this process, and return once the address answers.
+
+    Parameters
+    ----------
+    services : Services
+        Model and limits.
+    host : str
+        Address to listen on.
+    port : int
+        0 for any that is free.
+
+    Raises
+    ------
+    SettingsError
+        If the port cannot be used.
+    """
+    _prepare_environment()
+    # Only now: Gradio reads the environment while it is imported, and that takes seconds which
+    # the command line's other commands do not spend.
+    from tagger import api, ui
+
+    settings = services.settings
+    blocks = ui.build_app(services)
+    blocks.queue(max_size=settings.queue_size, api_open=False)
+    port = port or free_port(host)
+    if not _can_listen(host, port):
+        raise SettingsError("settings-invalid", problems=f"port {port} is taken or not allowed")
+    # Served by `launch`, not mounted in an application of ours: only so does Gradio check that a
+    # file given as an input was uploaded by the client.
+    _, url, _ = blocks.launch(
+        server_name=f"[{host}]" if ":" in host and not host.startswith("[") else host,
+        server_port=port,
+        root_path=settings.root_path or None,
+        app_kwargs={"routes": [*api.routes(services), *ui.routes()]},
+        max_file_size=int(settings.max_bytes),
+        # Every kind of answer to "what went wrong" is ours; Gradio's may hold paths.
+        show_error=False,
+        # Visitors' pictures and results are not kept, here or in their browser.
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        share=False,
+        allowed_paths=[],
+        # One session's state is small, but ten thousand (the default) are not.
+        state_session_capacity=1000,
+        prevent_thread_lock=True,
+        quiet=True,
+        **ui.launch_options(services),
+    )
+    return Server(str(url), blocks)
+
+
+def serve(settings: Settings) -> None:
+    """Load the model, serve until interrupted or told to stop, then finish what is in work.
+
+    Raises
+    ------
+    TaggerError
+        If the model cannot be loaded or the port not be used.
+    """
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    services = build_services(settings)
+    with _stop_signal() as stopped:
+        server = launch(services, host=settings.host, port=settings.port)
+        model = services.model
+        print(
+            f"Model {model.name} {model.version} ({model.hash}), page at {server.url}", flush=True
+        )
+        print(f"REST API at {server.url}api/docs. Press Ctrl-C to stop.", flush=True)
+        try:
+            stopped.wait()
+        finally:
+            server.close()
+            services.close()
+
+
+@contextmanager
+def _stop_signal() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM (a container's stop) set, instead of ending the process."""
+    event = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        event.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    # Only the main thread may set handlers; elsewhere whoever runs us has its own way to stop.
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _prepare_environment() -> None:
+    """Keep libraries from calling home, and the start-up check of the own address off a proxy."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = [host for host in os.environ.get(name, "").split(",") if host]
+        os.environ[name] = ",".join(dict.fromkeys([*hosts, *_LOCAL]))
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nothing listens on at this moment."""
+    with socket.create_server((_bare(host), 0), family=_family(host)) as server:
+        return int(server.getsockname()[1])
+
+
+def _can_listen(host: str, port: int) -> bool:
+    try:
+        socket.create_server((_bare(host), port), family=_family(host)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _bare(host: str) -> str:
+    return host.strip("[]")
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
