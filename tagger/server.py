@@ -98,14 +98,14 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    # Gradio asks its own address whether it answers.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     services = build_services(settings)
     with _stop_signal() as stopped:
         server = launch(services, host=settings.host, port=settings.port)
         model = services.model
-        print(
-            f"Model {model.name} {model.version} ({model.hash}), page at {server.url}", flush=True
-        )
-        print(f"REST API at {server.url}api/docs. Press Ctrl-C to stop.", flush=True)
+        print(f"Model: {model.name} {model.version} ({model.hash})")
+        print(f"Page: {server.url}  REST API: {server.url}api/docs  Stop: Ctrl-C", flush=True)
         try:
             stopped.wait()
         finally:
