@@ -266,7 +266,7 @@ def _read_model_header(path: Path) -> OnnxHeader:
     try:
         header = read_header(path)
     except OnnxFormatError as error:
-        raise BundleError("bundle-file-invalid", file=path.name, reason="not JSON") from error
+        raise BundleError("model-unreadable", file=path.name) from error
     if header.external_files:
         # The hash would not cover them, and a name may lead anywhere on this machine.
         raise BundleError("model-external-data", file=path.name)
