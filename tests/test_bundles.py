@@ -396,7 +396,7 @@ def test_the_hub_library_is_asked_for_the_few_files_of_a_bundle(
         return str(toy_bundle)
 
     stand_in = types.ModuleType("huggingface_hub")
-    stand_in.snapshot_download = snapshot_download  # type: ignore[attr-defined]
+    stand_in.snapshot_download = snapshot_download
     monkeypatch.setitem(sys.modules, "huggingface_hub", stand_in)
     assert bundles.load("hf:owner/name@v1").path == toy_bundle
     (names, options) = calls[0]

@@ -56,7 +56,7 @@ FACES = [
 
 
 def make_list(*names: str, **common: object) -> TagList:
-    return TagList(Tag(i, name, **common) for i, name in enumerate(names))  # type: ignore[arg-type]
+    return TagList(Tag(i, name, **common) for i, name in enumerate(names))
 
 
 # --- reading

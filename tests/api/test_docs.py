@@ -1,0 +1,196 @@
+"""The OpenAPI document and the page made from it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tagger import api_models
+from tests.api.conftest import Serve
+from tests.fakes import picture
+
+
+@pytest.fixture
+def openapi(toy_client: TestClient) -> dict[str, Any]:
+    document: dict[str, Any] = toy_client.get("/api/openapi.json").json()
+    return document
+
+
+class Page(HTMLParser):
+    """Collects what a page links to, and checks that every text is well placed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def all(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+def resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def check_against(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
+    """Assert that a value has the form of a schema: all that ours use."""
+    schema = resolve(document, schema)
+    if "anyOf" in schema:
+        for option in schema["anyOf"]:
+            try:
+                check_against(document, option, value)
+            except AssertionError:
+                continue
+            return
+        raise AssertionError(value)
+    kind = schema.get("type")
+    if kind == "object":
+        assert isinstance(value, dict)
+        assert set(schema.get("required", ())) <= set(value)
+        for name, part in value.items():
+            if "properties" in schema:
+                assert name in schema["properties"], name
+                check_against(document, schema["properties"][name], part)
+    elif kind == "array":
+        assert isinstance(value, list)
+        for part in value:
+            check_against(document, schema["items"], part)
+    elif kind is not None:
+        kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
+        assert value is None if kind == "null" else isinstance(value, kinds[kind])
+
+
+def test_every_address_is_described(openapi: dict[str, Any]) -> None:
+    assert openapi["openapi"].startswith("3.1")
+    assert set(openapi["paths"]) == {"/v1/tag", "/v1/tags", "/v1/models"}
+    assert openapi["servers"] == [{"url": "/api"}]
+    for methods in openapi["paths"].values():
+        for operation in methods.values():
+            assert operation["summary"]
+            assert operation["description"]
+            default = operation["responses"]["default"]["content"]
+            assert list(default) == ["application/problem+json"]
+
+
+def test_references_lead_somewhere(openapi: dict[str, Any]) -> None:
+    references = set(re.findall(r"'\$ref': '#/components/schemas/(\w+)'", str(openapi)))
+    assert references
+    assert references <= set(openapi["components"]["schemas"])
+
+
+def test_the_form_of_the_upload_is_described(openapi: dict[str, Any]) -> None:
+    operation = openapi["paths"]["/v1/tag"]["post"]
+    form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert set(form["properties"]) == {"file", "files"}
+    parameters = {parameter["name"] for parameter in operation["parameters"]}
+    assert parameters == {"top", "lang", "min_probability"}
+    assert {"200", "400", "408", "413", "415", "422", "429", "503"} <= set(operation["responses"])
+
+
+def test_answers_have_the_form_that_is_described(
+    openapi: dict[str, Any], toy_client: TestClient
+) -> None:
+    files = [("file", ("a.png", picture())), ("file", ("b.png", b""))]
+    answers = {
+        ("/v1/tag", "post"): toy_client.post("/api/v1/tag", files=files).json(),
+        ("/v1/tags", "get"): toy_client.get("/api/v1/tags").json(),
+        ("/v1/models", "get"): toy_client.get("/api/v1/models").json(),
+    }
+    for (path, method), answer in answers.items():
+        content = openapi["paths"][path][method]["responses"]["200"]["content"]
+        check_against(openapi, content["application/json"]["schema"], answer)
+    problem = toy_client.get("/api/nothing").json()
+    check_against(openapi, {"$ref": "#/components/schemas/Problem"}, problem)
+
+
+def test_examples_have_the_form_that_is_described(openapi: dict[str, Any]) -> None:
+    content = openapi["paths"]["/v1/tag"]["post"]["responses"]["200"]["content"]
+    examples = content["application/json"]["examples"]
+    assert set(examples) == {"one", "several"}
+    for example in examples.values():
+        check_against(openapi, content["application/json"]["schema"], example["value"])
+        assert api_models.TagResponse.model_validate(example["value"]).results
+
+
+def test_the_page_loads_nothing_and_runs_nothing(toy_client: TestClient) -> None:
+    response = toy_client.get("/api/docs")
+    assert response.headers["content-type"].startswith("text/html")
+    page = Page(response.text)
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "img", "link", "iframe", "object", "base"}
+    for attributes in [attributes for _, attributes in page.tags]:
+        assert not [name for name in attributes if name.startswith("on")]
+        assert "src" not in attributes
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    (style,) = re.findall(r"<style>(.*?)</style>", response.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in policy
+
+
+def test_the_page_shows_every_operation_parameter_and_error(
+    toy_client: TestClient, openapi: dict[str, Any]
+) -> None:
+    text = toy_client.get("/api/docs").text
+    for path, methods in openapi["paths"].items():
+        for method, operation in methods.items():
+            assert f"{method.upper()} {path.lstrip('/')}" in text
+            for parameter in operation.get("parameters", []):
+                assert f"<code>{parameter['name']}</code>" in text
+    for code in ("image-empty", "busy", "request-too-large", "not-found"):
+        assert f'id="{code}"' in text
+    assert "bundle-not-found" not in text
+
+
+def test_the_forms_of_the_page_work(toy_client: TestClient) -> None:
+    page = Page(toy_client.get("/api/docs").text)
+    forms = {(form["method"], form["action"]) for form in page.all("form")}
+    assert forms == {("post", "v1/tag"), ("get", "v1/tags"), ("get", "v1/models")}
+    # As a browser sends them: text fields as they are shown, the boxes not ticked.
+    fields = {
+        field["name"]: field.get("value") or ""
+        for field in page.all("input")
+        if field.get("type") not in ("file", "checkbox")
+    }
+    response = toy_client.get("/api/v1/tags", params={**fields, "lang": "en"})
+    assert response.status_code == 200
+    assert len(response.json()["tags"]) == 24
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/"])
+def test_the_bare_address_leads_to_the_page(serve: Serve, path: str) -> None:
+    client = serve()
+    answer = client.get(path, follow_redirects=False)
+    assert answer.is_redirect
+    assert "://" not in answer.headers["location"]
+    assert "<h1>" in client.get(path).text
+
+
+def test_the_document_names_the_path_of_a_proxy(serve: Serve) -> None:
+    client = serve()
+    client.app = _Prefixed(client.app)
+    client._transport.app = client.app
+    assert client.get("/api/openapi.json").json()["servers"] == [{"url": "/prefix/api"}]
+
+
+class _Prefixed:
+    """What a server does that is told a root path."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(
+            {**scope, "root_path": "/prefix", "path": "/prefix" + scope["path"]}, receive, send
+        )
