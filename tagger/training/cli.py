@@ -1,0 +1,145 @@
+"""Run a pipeline without Kedro's own command line: ``python -m tagger train``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+CONF = Path(__file__).parent / "conf"
+
+
+def main(command: str, argv: Sequence[str]) -> int:
+    """Run ``train``, ``evaluate`` or ``export``; returns the exit status."""
+    run = {"train": _train, "evaluate": _evaluate, "export": _export}[command]
+    try:
+        return run(list(argv))
+    except ValueError as error:
+        print(f"{command}: {error}", file=sys.stderr)
+        return 2
+
+
+def run_pipeline(name: str, parameters: dict[str, Any], environment: str = "base") -> None:
+    """Run a registered pipeline.
+
+    Parameters
+    ----------
+    parameters
+        Merged over those in ``conf``; nested dictionaries merge by key.
+    environment
+        ``base``, or ``smoke`` for a run of seconds.
+    """
+    os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    from kedro.framework.project import configure_project
+    from kedro.framework.session import KedroSession
+
+    configure_project("tagger.training")
+    with KedroSession.create(
+        project_path=Path.cwd(),
+        conf_source=str(CONF),
+        env=environment,
+        runtime_params=parameters,
+    ) as session:
+        session.run(pipeline_names=[name])
+
+
+def _parser(command: str, purpose: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"tagger {command}", description=purpose)
+    parser.add_argument("--work", help="folder for work in progress (default: .work/tagging)")
+    return parser
+
+
+def _train(argv: list[str]) -> int:
+    parser = _parser("train", "Run a training pipeline; an interrupted run goes on where it was.")
+    parser.add_argument(
+        "pipeline",
+        nargs="?",
+        default="tagging",
+        choices=["tagging", "tagging_comparison", "tagging_unseen_style"],
+    )
+    parser.add_argument("--data", required=True, help="a .parquet or .csv table, or a folder")
+    parser.add_argument("--out", help="the bundle's folder (default: exported/illustration)")
+    parser.add_argument("--env", default="base", choices=["base", "smoke"])
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any parameter of conf/base, for example recipe.epochs=60 (value in JSON or text)",
+    )
+    args = parser.parse_args(argv)
+    parameters: dict[str, Any] = {"data": str(Path(args.data).resolve())}
+    if args.work:
+        parameters["work"] = args.work
+    if args.out:
+        _put(parameters, "bundle.out", args.out)
+    words = ["python -m tagger train", args.pipeline, "--data", Path(args.data).name]
+    for item in args.set:
+        key, sign, value = item.partition("=")
+        if not sign:
+            parser.error(f"--set takes KEY=VALUE, not {item!r}")
+        _put(parameters, key, _value(value))
+        words.append(f"--set {item}")
+    if args.env != "base":
+        words.append(f"--env {args.env}")
+    _put(parameters, "bundle.command", " ".join(words))
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    run_pipeline(args.pipeline, parameters, args.env)
+    return 0
+
+
+def _evaluate(argv: list[str]) -> int:
+    from tagger.training.evaluation import evaluate_bundle
+
+    parser = argparse.ArgumentParser(
+        prog="tagger evaluate",
+        description="Figures of a bundle on tagged pictures, from its files alone.",
+    )
+    parser.add_argument("--bundle", default="exported/illustration")
+    parser.add_argument("--data", required=True, help="a .parquet or .csv table, or a folder")
+    parser.add_argument("--split", default="test", choices=["train", "val", "test", "all"])
+    parser.add_argument("--silent", nargs="*", default=["lucide", "game-icons"])
+    args = parser.parse_args(argv)
+    figures = evaluate_bundle(
+        Path(args.bundle), Path(args.data), split=args.split, silent=tuple(args.silent)
+    )
+    print(json.dumps(figures, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _export(argv: list[str]) -> int:
+    parser = _parser(
+        "export",
+        "Write the bundle of a finished run again: the run itself is found, not repeated.",
+    )
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--out")
+    parser.add_argument("--env", default="base", choices=["base", "smoke"])
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    args = parser.parse_args(argv)
+    again = ["tagging", "--data", args.data, "--env", args.env]
+    again += ["--work", args.work] if args.work else []
+    again += ["--out", args.out] if args.out else []
+    for item in args.set:
+        again += ["--set", item]
+    return _train(again)
+
+
+def _put(parameters: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        parameters = parameters.setdefault(part, {})
+    parameters[last] = value
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -1,0 +1,17 @@
+"""Names of the pipelines; ``__default__`` makes all that the default app needs."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline
+
+from tagger.training.pipelines import tagging
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Pipelines by name."""
+    made = {
+        "tagging": tagging.create_pipeline(),
+        "tagging_comparison": tagging.create_comparison(),
+        "tagging_unseen_style": tagging.create_unseen_style(),
+    }
+    return {**made, "__default__": made["tagging"]}

@@ -1,0 +1,1 @@
+"""One package a pipeline: ``nodes`` are its steps, ``pipeline`` joins them."""
