@@ -10,10 +10,13 @@ import argparse
 import importlib
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
 import tagger
@@ -244,6 +247,7 @@ def _run(
     shown = sys.stderr.isatty() and not options.quiet
     shares_terminal = sys.stdout.isatty() and options.output is None
     with (
+        _interrupt_asked() as interrupted,
         _writer(options, target) as writer,
         Progress(sys.stderr if shown else None, len(items)) as progress,
     ):
@@ -254,6 +258,8 @@ def _run(
             min_probability=options.min_probability,
         )
         for item, outcome in zip(items, outcomes, strict=True):
+            if interrupted():
+                break
             if shares_terminal:
                 progress.clear()
             if outcome.result is not None:
@@ -269,6 +275,8 @@ def _run(
             progress.step()
         progress.clear()
         writer.close()
+        if interrupted():
+            raise KeyboardInterrupt
         if options.format == "txt" and writer.empty:
             print(
                 f"Captions left empty, since no tag reached its operating point: {writer.empty}. "
@@ -276,6 +284,31 @@ def _run(
                 file=sys.stderr,
             )
     return problems
+
+
+@contextmanager
+def _interrupt_asked() -> Iterator[Callable[[], bool]]:
+    """Tell whether Ctrl-C was pressed, instead of breaking off in the middle of a file.
+
+    The second time it breaks off at once.
+    """
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    # Only the main thread may set handlers.
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -1,0 +1,153 @@
+"""The server as it really runs: Gradio's, on a free port, over HTTP."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tagger.errors import SettingsError
+from tagger.server import Server, free_port, launch
+from tagger.services import Services, build_services
+from tagger.settings import Settings
+from tests.api.checks import check_problem
+from tests.fakes import make_services, picture
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def server(toy_bundle: Path) -> Iterator[Server]:
+    services: Services = build_services(Settings(bundle=str(toy_bundle), threads=1))
+    server = launch(services)
+    yield server
+    server.close()
+    services.close()
+
+
+@pytest.fixture(scope="module")
+def web(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
+        yield client
+
+
+def test_page_api_and_health_are_one_server(web: httpx.Client) -> None:
+    page = web.get("/")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert web.get("/healthz").json() == {"status": "ok"}
+    assert web.get("/readyz").json()["model"]["name"] == "toy"
+    assert "<h1>" in web.get("/api/docs").text
+    assert web.get("/api/openapi.json").json()["servers"] == [{"url": "/api"}]
+    assert web.get("/api/v1/models").json()["models"][0]["name"] == "toy"
+    check_problem(web.get("/api/nothing"), 404, "not-found")
+
+
+def test_a_picture_is_tagged_over_http(web: httpx.Client) -> None:
+    files = [("file", ("a.png", picture((255, 0, 0), (32, 32)))), ("file", ("b.png", b""))]
+    good, bad = web.post("/api/v1/tag?top=1", files=files).json()["results"]
+    assert good["tags"][0]["name"] == "red"
+    assert bad["error"]["code"] == "image-empty"
+
+
+def test_a_body_without_a_length_is_refused_where_it_grows_too_large(web: httpx.Client) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        for _ in range(120):
+            yield bytes(2**20)
+
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    response = web.post("/api/v1/tag", content=chunks(), headers=headers)
+    check_problem(response, 413, "request-too-large")
+    assert web.get("/healthz").status_code == 200
+
+
+def test_gradios_own_doors_are_closed(web: httpx.Client) -> None:
+    assert web.get("/monitoring").status_code in (403, 404)
+    assert web.post("/gradio_api/run/tag", json={"data": [None]}).status_code == 404
+    for path in ("/etc/passwd", str(ROOT / "pyproject.toml")):
+        assert web.get(f"/gradio_api/file={path}").status_code in (403, 404)
+
+
+def test_a_server_path_given_as_an_upload_is_refused(web: httpx.Client) -> None:
+    data = {"path": str(ROOT / "pyproject.toml"), "meta": {"_type": "gradio.FileData"}}
+    call = web.post("/gradio_api/call/tag", json={"data": [data, 10]})
+    assert call.status_code == 200
+    with web.stream("GET", f"/gradio_api/call/tag/{call.json()['event_id']}") as stream:
+        said = "".join(stream.iter_text())
+    assert "event: error" in said
+    assert "build-system" not in said
+    assert str(ROOT) not in said
+
+
+def test_an_uploaded_file_that_is_too_large_for_the_page_is_refused(web: httpx.Client) -> None:
+    files = {"files": ("a.png", bytes(20 * 2**20 + 1))}
+    assert web.post("/gradio_api/upload", files=files).status_code == 413
+
+
+def test_scripts_of_other_pages_may_not_read_a_local_server(web: httpx.Client) -> None:
+    for origin in ("https://elsewhere.example", "null"):
+        response = web.get("/api/v1/models", headers={"origin": origin})
+        assert "access-control-allow-origin" not in response.headers
+
+
+def test_a_port_that_is_taken_is_said_to_be() -> None:
+    services = make_services()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError) as caught:
+            launch(services, port=port)
+    assert str(port) in str(caught.value)
+    services.close()
+
+
+def test_free_ports_can_be_listened_on() -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        assert listening.getsockname()[1] == port
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_the_process_ends_well_when_told_to(toy_bundle: Path, stop: signal.Signals) -> None:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TAGGER_", "GRADIO_"))}
+    process = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env={
+            **kept,
+            "TAGGER_BUNDLE": str(toy_bundle),
+            "TAGGER_PORT": "0",
+            "TAGGER_THREADS": "1",
+            # A proxy that is not there must not keep the server from starting.
+            "http_proxy": "http://127.0.0.1:9",
+            "HTTP_PROXY": "http://127.0.0.1:9",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = ""
+        while "Page:" not in said:
+            line = process.stdout.readline()
+            assert line, process.communicate()
+            said += line
+        (url,) = re.findall(r"Page: (\S+)", said)
+        with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+            assert client.get("/readyz").status_code == 200
+        process.send_signal(stop)
+        _, problems = process.communicate(timeout=60)
+        assert process.returncode == 0, problems
+        assert "Traceback" not in problems
+    finally:
+        process.kill()
+        process.wait()
