@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from tagger.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+_ATTEMPTS = 3
 _LOCAL = ("127.0.0.1", "localhost")
 
 
@@ -59,14 +61,11 @@ def launch(services: Services, *, host: str = "127.0.0.1", port: int = 0) -> Ser
     settings = services.settings
     blocks = ui.build_app(services)
     blocks.queue(max_size=settings.queue_size, api_open=False)
-    port = port or free_port(host)
-    if not _can_listen(host, port):
-        raise SettingsError("settings-invalid", problems=f"port {port} is taken or not allowed")
     # Served by `launch`, not mounted in an application of ours: only so does Gradio check that a
     # file given as an input was uploaded by the client.
-    _, url, _ = blocks.launch(
+    start = functools.partial(
+        blocks.launch,
         server_name=f"[{host}]" if ":" in host and not host.startswith("[") else host,
-        server_port=port,
         root_path=settings.root_path or None,
         app_kwargs={"routes": [*api.routes(services), *ui.routes()]},
         max_file_size=int(settings.max_bytes),
@@ -84,7 +83,20 @@ def launch(services: Services, *, host: str = "127.0.0.1", port: int = 0) -> Ser
         quiet=True,
         **ui.launch_options(services),
     )
-    return Server(str(url), blocks)
+    # Gradio gives its server five seconds, which a busy machine may not keep. Where any port will
+    # do, another one is tried.
+    ports = [port] if port else [free_port(host) for _ in range(_ATTEMPTS)]
+    for number in ports:
+        if not _can_listen(host, number):
+            continue
+        try:
+            _, url, _ = start(server_port=number)
+        except OSError:
+            _log.warning("the server did not start in time on port %d", number)
+            continue
+        return Server(str(url), blocks)
+    reason = f"port {ports[-1]} is taken or not allowed, or the server did not start in time"
+    raise SettingsError("settings-invalid", problems=reason)
 
 
 def serve(settings: Settings) -> None:

@@ -109,6 +109,71 @@ def test_a_port_that_is_taken_is_said_to_be() -> None:
     services.close()
 
 
+class SlowBlocks:
+    """A page whose server misses its start a few times."""
+
+    def __init__(self, misses: int) -> None:
+        self.misses = misses
+        self.queued: dict[str, object] = {}
+        self.launched: list[dict[str, object]] = []
+
+    def queue(self, **options: object) -> None:
+        self.queued = options
+
+    def launch(self, **options: object) -> tuple[None, str, None]:
+        self.launched.append(options)
+        if len(self.launched) <= self.misses:
+            raise OSError("Cannot find empty port")
+        return None, "http://here/", None
+
+
+def test_a_server_that_misses_its_start_is_tried_on_another_port(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from tagger import ui
+
+    services = make_services()
+    blocks = SlowBlocks(misses=2)
+    monkeypatch.setattr(ui, "build_app", lambda services: blocks)
+    assert launch(services).url == "http://here/"
+    ports = [options["server_port"] for options in blocks.launched]
+    assert len(ports) == 3
+    assert 0 not in ports
+    blocks = SlowBlocks(misses=9)
+    with pytest.raises(SettingsError) as caught:
+        launch(services)
+    assert "in time" in str(caught.value)
+    with pytest.raises(SettingsError):
+        launch(services, port=free_port())
+    assert len(blocks.launched) == 4
+    services.close()
+
+
+def test_the_page_is_launched_closed_and_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tagger import ui
+
+    services = make_services(queue_size=5, max_bytes=1234, root_path="/tagger")
+    blocks = SlowBlocks(misses=0)
+    monkeypatch.setattr(ui, "build_app", lambda services: blocks)
+    launch(services, host="::1")
+    assert blocks.queued == {"max_size": 5, "api_open": False}
+    (options,) = blocks.launched
+    expected = {
+        "server_name": "[::1]",
+        "root_path": "/tagger",
+        "max_file_size": 1234,
+        "show_error": False,
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "share": False,
+        "allowed_paths": [],
+    }
+    assert {name: options[name] for name in expected} == expected
+    assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+    services.close()
+
+
 def test_free_ports_can_be_listened_on() -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)) as listening:
