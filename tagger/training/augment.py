@@ -26,9 +26,12 @@ _YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.
 class Augmentation:
     """How much is varied. Probabilities are per picture; zero switches a part off.
 
+    ``share`` of the pictures are varied in full, the others only mirrored and moved a little: all
+    in full, and a network with few epochs to live learns next to nothing in the first of them.
     ``plain()`` is what the published recipe does: the picture on white, mirrored half the time.
     """
 
+    share: float = 0.4
     flip: float = 0.5
     scale: tuple[float, float] = (0.65, 1.1)
     stretch: float = 0.15
@@ -100,21 +103,24 @@ def augment(
 
     pre = rgba.float().div_(255)
     pre[:, :3] *= pre[:, 3:]
-    scene = chance(settings.scene) if settings.scene else torch.zeros(count, dtype=torch.bool)
+    strong = chance(settings.share)
+    scene = strong & chance(settings.scene)
     layer = F.grid_sample(
         pre,
         F.affine_grid(
-            _affine(settings, mirrored, scene, uniform, chance), [count, 4, size, size], False
+            _affine(settings, mirrored, strong, scene, uniform, chance),
+            [count, 4, size, size],
+            False,
         ),
         mode="bilinear",
         padding_mode="zeros",
         align_corners=False,
     )
     colour, alpha = layer[:, :3], layer[:, 3:]
-    colour = _recolour(colour, alpha, settings, coloured, uniform, chance)
-    ground = _ground(count, size, settings, uniform, chance, device)
+    colour = _recolour(colour, alpha, settings, strong, coloured, uniform, chance)
+    ground = _ground(strong, size, settings, uniform, chance)
     if settings.outline:
-        which = chance(settings.outline).nonzero().flatten()
+        which = (strong & chance(settings.outline)).nonzero().flatten()
         if len(which):
             colour[which], alpha[which] = _outline(colour[which], alpha[which])
     _keep_visible(colour, alpha, ground)
@@ -131,19 +137,21 @@ def augment(
         patch = out[first, :, y : y + side, x : x + side]
         out[first, :, y : y + side, x : x + side] = corner[:, :3] + patch * (1 - corner[:, 3:])
         labels[first] = torch.maximum(labels[first], labels[second])
-    _spoil(out, settings, uniform, chance)
+    _spoil(out, settings, strong, uniform, chance)
     return Batch(out.clamp_(0, 1), labels)
 
 
-def _affine(settings, mirrored, scene, uniform, chance) -> Tensor:  # type: ignore[no-untyped-def]
+def _affine(settings, mirrored, strong, scene, uniform, chance) -> Tensor:  # type: ignore[no-untyped-def]
     """Output -> input matrices ``[N, 2, 3]``; scenes leave room beside the picture."""
     count = len(mirrored)
     low, high = (math.log(s) for s in settings.scale)
-    scale = uniform(low, high, count).exp() * torch.where(scene, 0.85, 1.0)
-    stretch = uniform(-settings.stretch, settings.stretch, count).exp()
-    angle = torch.deg2rad(uniform(-settings.rotate, settings.rotate, count))
-    angle = torch.where(chance(settings.turn), uniform(-math.pi, math.pi, count), angle)
-    shear = uniform(-settings.shear, settings.shear, count)
+    much = torch.where(strong, 1.0, 0.3)
+    scale = (uniform(low, high, count) * much).exp() * torch.where(scene, 0.85, 1.0)
+    stretch = (uniform(-settings.stretch, settings.stretch, count) * much).exp()
+    angle = torch.deg2rad(uniform(-settings.rotate, settings.rotate, count) * much)
+    turned = strong & chance(settings.turn)
+    angle = torch.where(turned, uniform(-math.pi, math.pi, count), angle)
+    shear = uniform(-settings.shear, settings.shear, count) * much
     flip = torch.where(chance(settings.flip) & mirrored, -1.0, 1.0)
     cos, sin = angle.cos(), angle.sin()
     sx, sy = 1 / (scale * stretch), stretch / scale
@@ -155,7 +163,7 @@ def _affine(settings, mirrored, scene, uniform, chance) -> Tensor:  # type: igno
     return torch.stack([top, bottom], 1)
 
 
-def _recolour(colour, alpha, settings, coloured, uniform, chance):  # type: ignore[no-untyped-def]
+def _recolour(colour, alpha, settings, strong, coloured, uniform, chance):  # type: ignore[no-untyped-def]
     """Turn the hue, scale saturation and contrast, grey, invert, flatten, ink."""
     count, device = len(colour), colour.device
     yiq = _YIQ.to(device)
@@ -182,15 +190,18 @@ def _recolour(colour, alpha, settings, coloured, uniform, chance):  # type: igno
     flat = (mono & chance(settings.ink)) | (chance(settings.flat) & ~coloured)
     matrix = torch.where(flat[:, None, None], torch.zeros_like(matrix), matrix)
     offset = torch.where(flat[:, None], uniform(0, 1, count, 3), shift[:, None].expand(-1, 3))
+    matrix = torch.where(strong[:, None, None], matrix, torch.eye(3, device=device))
+    offset = torch.where(strong[:, None], offset, torch.zeros_like(offset))
     mixed = torch.einsum("nij,njhw->nihw", matrix, colour)
     mixed += offset[:, :, None, None] * alpha
     return torch.minimum(mixed.clamp_(min=0), alpha)
 
 
-def _ground(count, size, settings, uniform, chance, device):  # type: ignore[no-untyped-def]
+def _ground(strong, size, settings, uniform, chance):  # type: ignore[no-untyped-def]
     """White, one colour, two that blend, or a cloudy texture: float ``[N, 3, S, S]``."""
-    ground = torch.ones(count, 3, size, size, device=device)
-    which = chance(settings.ground).nonzero().flatten()
+    device = strong.device
+    ground = torch.ones(len(strong), 3, size, size, device=device)
+    which = (strong & chance(settings.ground)).nonzero().flatten()
     if not len(which):
         return ground
     n = len(which)
@@ -229,18 +240,18 @@ def _keep_visible(colour: Tensor, alpha: Tensor, ground: Tensor) -> None:
         ground[lost] = light[lost].float()[:, None, None, None]
 
 
-def _spoil(out: Tensor, settings, uniform, chance) -> None:  # type: ignore[no-untyped-def]
+def _spoil(out: Tensor, settings, strong, uniform, chance) -> None:  # type: ignore[no-untyped-def]
     """Blur, noise, a hole: what scans and small copies do, in place."""
     if settings.blur:
-        which = chance(settings.blur).nonzero().flatten()
+        which = (strong & chance(settings.blur)).nonzero().flatten()
         out[which] = F.avg_pool2d(out[which], 3, 1, 1, count_include_pad=False)
     if settings.noise:
-        which = chance(settings.noise).nonzero().flatten()
+        which = (strong & chance(settings.noise)).nonzero().flatten()
         grain = uniform(-1, 1, len(which), *out.shape[1:])
         out[which] += grain * uniform(0, 0.12, len(which), 1, 1, 1)
     if settings.cutout:
         size = out.shape[-1]
-        for at in chance(settings.cutout).nonzero().flatten().tolist():
+        for at in (strong & chance(settings.cutout)).nonzero().flatten().tolist():
             side = int(uniform(0.15, 0.35, 1) * size)
             x, y = (int(v) for v in uniform(0, size - side, 2))
             out[at, :, y : y + side, x : x + side] = uniform(0, 1, 3, 1, 1)

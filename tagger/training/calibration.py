@@ -63,9 +63,12 @@ def fit_platt(
 
     start = np.zeros(count + 2)
     start[0] = 1.0
-    theta = minimize(cost, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
-    # A falling curve would turn the ranking around; the data cannot mean that.
-    slope = np.full(count, max(theta[0], 0.05))
+    # A falling curve would turn the ranking around: whatever a small sample says, that is noise.
+    bounds = [(0.05, None), *[(None, None)] * (count + 1)]
+    theta = minimize(
+        cost, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}
+    ).x
+    slope = np.full(count, theta[0])
     return Calibration(slope.astype(np.float32), (theta[1] + theta[2:]).astype(np.float32))
 
 

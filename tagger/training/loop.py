@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class Recipe:
     style
         Weight of the metric-learning term (multi-similarity over concepts; batches then hold the
         same concept in two styles where the data has it).
+    ramp
+        Share of the run over which the augmentation grows to its full ``share``.
     patience
         Epochs without a gain in micro recall@10 after which the run stops; 0 runs to the end.
     """
@@ -63,6 +65,7 @@ class Recipe:
     decay: float = 0.05
     schedule: str = "cosine"
     warm_up: float = 0.05
+    ramp: float = 0.4
     patience: int = 0
     ema: float = 0.998
     augmentation: dict[str, Any] = field(default_factory=dict)
@@ -204,7 +207,7 @@ def train(
                 .permute(0, 3, 1, 2),
                 y.to(device).float(),
                 size=recipe.size_at(epoch / recipe.epochs),
-                settings=settings,
+                settings=replace(settings, share=settings.share * _ramp(recipe, done)),
                 mirrored=torch.from_numpy(~packed.labels[batch][:, unmirrored].any(1)).to(device),
                 coloured=torch.from_numpy(packed.labels[batch][:, colours].any(1)).to(device),
                 generator=generator,
@@ -386,6 +389,10 @@ def _update_average(average: AveragedModel, network: nn.Module, decay: float, st
     now = min(decay, (1 + step) / (10 + step))
     average.multi_avg_fn = get_ema_multi_avg_fn(now)
     average.update_parameters(network)
+
+
+def _ramp(recipe: Recipe, done: float) -> float:
+    return min(1.0, done / recipe.ramp) if recipe.ramp else 1.0
 
 
 def _stopped(state: dict[str, Any], recipe: Recipe) -> bool:
