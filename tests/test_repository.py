@@ -281,26 +281,34 @@ def test_the_readme_shows_no_picture_from_elsewhere() -> None:
     assert [picture for picture in pictures if "://" in picture] == []
 
 
-def asserts_something(test: ast.AST) -> bool:
-    """Tell whether a test has an assert, expects something, or calls a helper that asserts."""
-    for node in ast.walk(test):
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def asserts_something(function: Function, helpers: dict[str, Function]) -> bool:
+    """Tell whether a test asserts or expects something, itself or through a helper beside it."""
+    for node in ast.walk(function):
         if isinstance(node, ast.Assert):
             return True
-        if isinstance(node, ast.Call):
-            function = node.func
-            name = function.attr if isinstance(function, ast.Attribute) else ""
-            name = function.id if isinstance(function, ast.Name) else name
-            if name in {"raises", "warns"} or name.startswith(("assert_", "check_", "expect")):
-                return True
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func
+        name = called.attr if isinstance(called, ast.Attribute) else ""
+        name = called.id if isinstance(called, ast.Name) else name
+        if name in {"raises", "warns"} or name.startswith(("assert_", "check_", "expect")):
+            return True
+        # A program that ends in an error raises, if it is run so.
+        if any(k.arg == "check" and ast.unparse(k.value) == "True" for k in node.keywords):
+            return True
+        rest = {key: helper for key, helper in helpers.items() if key != name}
+        if name in helpers and asserts_something(helpers[name], rest):
+            return True
     return False
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=relative)
 def test_every_test_asserts_something(path: Path) -> None:
-    tests = [
-        node
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.name.startswith("test_")
-    ]
-    assert [test.name for test in tests if not asserts_something(test)] == []
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, Function)}
+    tests = [name for name in functions if name.startswith("test_")]
+    idle = [name for name in tests if not asserts_something(functions[name], functions)]
+    assert idle == []
