@@ -11,6 +11,7 @@ premultiplied colours on white, so no hidden colour of a transparent pixel bleed
 from __future__ import annotations
 
 import io
+import math
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -102,10 +103,9 @@ def flatten(raster: Raster, meaning: Meaning = Meaning(), factor: int = 1) -> Fl
     meaning : Meaning
         How to understand them.
     factor : int
-        Each block of ``factor`` by ``factor`` pixels becomes their mean. The picture is first
-        padded with white, alike on opposite sides, to whole blocks, and the shorter side to a
-        number of blocks that is even or odd as that of the longer one: so its centre stays the
-        centre, and `tagger.images.letterbox` puts it where it would have put the full picture.
+        Each block of ``factor`` by ``factor`` pixels becomes their mean. Blocks that reach over
+        the end of the longer side are the mean of what they hold; over the end of the shorter
+        side there is white, as `tagger.images.letterbox` will put there.
 
     Returns
     -------
@@ -120,32 +120,70 @@ def flatten(raster: Raster, meaning: Meaning = Meaning(), factor: int = 1) -> Fl
     colours, notes = _colours(meaning.icc, base)
 
     width, height = raster.size
-    columns, rows = _blocks(width, height, factor)
-    left, top = (columns * factor - width) // 2, (rows * factor - height) // 2
+    columns, rows = -(-width // factor), -(-height // factor)
+    padded_width = width if width >= height else columns * factor
+    padded_height = height if height >= width else rows * factor
     rgb = np.empty((rows, columns, 3), np.uint8)
     step = max(1, _STRIP_PIXELS // (columns * factor * factor))
     for row in range(0, rows, step):
-        stop = min(row + step, rows)
-        upper, lower = max(0, row * factor - top), min(height, stop * factor - top)
-        strip = matte.apply(raster, upper, lower) if upper < lower else None
-        if factor > 1:
-            canvas = Image.new(base, (columns * factor, (stop - row) * factor), _WHITE[base])
-            if strip is not None:
-                canvas.paste(strip, (left, upper + top - row * factor))
-            strip = canvas.reduce(factor)
-        assert strip is not None
-        rgb[row:stop] = np.asarray(colours(strip))
+        upper, lower = row * factor, min(padded_height, (row + step) * factor)
+        strip = matte.apply(raster, upper, min(height, lower))
+        if strip.size != (padded_width, lower - upper):
+            canvas = Image.new(base, (padded_width, lower - upper), _WHITE[base])
+            canvas.paste(strip, (0, 0))
+            strip = canvas
+        rgb[row : row + step] = np.asarray(colours(strip.reduce(factor)))
     return Flat(rgb, matte.found_alpha, (*matte.notes, *notes))
 
 
-def _blocks(width: int, height: int, factor: int) -> tuple[int, int]:
-    if factor == 1:
-        return width, height
-    columns, rows = -(-width // factor), -(-height // factor)
-    if (columns - rows) % 2:
-        # Widen the shorter side; of two equal ones there is none.
-        columns, rows = (columns + 1, rows) if columns < rows else (columns, rows + 1)
-    return columns, rows
+def register(rgb: Uint8, extent: tuple[float, float]) -> Uint8:
+    """Put a reduced picture where a letterbox expects it, to a fraction of a pixel.
+
+    A reduced picture seldom fills a whole number of pixels, and a letterbox centres by whole
+    pixels: outlines would lie up to half a pixel beside those of the full picture, which for line
+    art is a change of 5 of 255 on average. Here the longer side is resampled to fill its pixels
+    exactly, and the shorter one, between white margins of less than a pixel or two, is brought to
+    the middle of a number of pixels that is even or odd as that of the longer side.
+
+    Parameters
+    ----------
+    rgb : ndarray
+        uint8 ``[h, w, 3]``.
+    extent : (width, height)
+        How many of its pixels the picture really fills, from the top left.
+
+    Returns
+    -------
+    ndarray
+        uint8 ``[h', w', 3]``, at most two pixels larger on each side.
+    """
+    longer = max(extent)
+    side = math.ceil(longer)
+    ratio = longer / side  # of the old pixels to a new one
+
+    def count(length: float) -> int:
+        if length == longer:
+            return side
+        pixels = math.ceil(length / ratio - 1e-9)
+        return pixels + (side - pixels) % 2
+
+    columns, rows = count(extent[0]), count(extent[1])
+    if (float(columns), float(rows)) == extent and (rows, columns) == rgb.shape[:2]:
+        return rgb
+    # Room for the filter; the longer side ends where the letterbox does.
+    across, down = (0 if length == longer else 4 for length in extent)
+    size = (rgb.shape[1] + 2 * across, rgb.shape[0] + 2 * down)
+    canvas = Image.new("RGB", size, "white")
+    canvas.paste(Image.fromarray(rgb), (across, down))
+    x, y = across + extent[0] / 2, down + extent[1] / 2
+    half_width, half_height = columns * ratio / 2, rows * ratio / 2
+    box = (
+        max(0.0, x - half_width),
+        max(0.0, y - half_height),
+        min(float(size[0]), x + half_width),
+        min(float(size[1]), y + half_height),
+    )
+    return np.asarray(canvas.resize((columns, rows), Image.Resampling.LANCZOS, box))
 
 
 class _Matte:
@@ -197,9 +235,19 @@ class _Matte:
         if isinstance(self._meaning.transparency, int):
             opaque = values != self._meaning.transparency
             alpha = Image.fromarray(np.where(opaque, 255, 0).astype(np.uint8))
-        scaled = (values.astype(np.float64) - low) * (255.0 / (high - low))
-        scaled = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0), 0.0, 255.0)
-        return Image.fromarray(np.rint(scaled).astype(np.uint8)), alpha
+        if values.dtype.itemsize == 2:
+            return Image.fromarray(_scale(np.arange(65536), low, high)[values]), alpha
+        return Image.fromarray(_scale(values, low, high)), alpha
+
+
+def _scale(values: npt.NDArray[Any], low: float, high: float) -> Uint8:
+    """Map `low` to 0 and `high` to 255. What is no number becomes black."""
+    scaled = values.astype(np.float64)
+    scaled -= low
+    scaled *= 255.0 / (high - low)
+    np.nan_to_num(scaled, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
+    np.clip(scaled, 0.0, 255.0, out=scaled)
+    return np.rint(scaled, out=scaled).astype(np.uint8)
 
 
 def _outside_clear(
@@ -256,27 +304,26 @@ def _colours(
     """
     from PIL import ImageCms
 
-    profile: Any = None
-    if icc and _is_sane(icc, base):
-        profile = io.BytesIO(icc)
-    elif base == "LAB":
-        profile = ImageCms.createProfile("LAB")
-    if profile is not None:
-        try:
-            transform = ImageCms.buildTransform(
-                ImageCms.ImageCmsProfile(profile),
-                ImageCms.createProfile("sRGB"),
-                base,
-                "RGB",
-                ImageCms.Intent.RELATIVE_COLORIMETRIC,
-                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-            )
-            if _is_identity(transform, base):
-                return _to_rgb, ()
-            return transform.apply, ("profile-applied",)
-        except (ImageCms.PyCMSError, ValueError, OSError, TypeError):
-            pass
-    return _to_rgb, ("profile-ignored",) if icc else ()
+    sane = icc is not None and _is_sane(icc, base)
+    notes = ("profile-ignored",) if icc and not sane else ()
+    if not sane and base != "LAB":
+        return _to_rgb, notes
+    try:
+        transform = ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            if icc and sane
+            else ImageCms.createProfile("LAB"),
+            ImageCms.createProfile("sRGB"),
+            base,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+        if _is_identity(transform, base):
+            return _to_rgb, notes
+    except (ImageCms.PyCMSError, ValueError, OSError, TypeError):
+        return _to_rgb, ("profile-ignored",)
+    return transform.apply, ("profile-applied",) if sane else notes
 
 
 def _to_rgb(strip: Image.Image) -> Image.Image:

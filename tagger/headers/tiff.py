@@ -20,17 +20,17 @@ _TYPE_SIZES = {
     1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
     16: 8, 17: 8, 18: 8,
 }  # fmt: skip
+_LONG, _LONG8 = 4, 16
 _INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
-_ORIENTATION, _SAMPLES, _ROWS_PER_STRIP = 274, 277, 278
-_TILE_WIDTH, _TILE_LENGTH = 322, 323
+_ORIENTATION, _SAMPLES, _ROWS_PER_STRIP, _PLANAR = 274, 277, 278, 284
+_STRIP_OFFSETS, _STRIP_SIZES = 273, 279
+_TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_SIZES = 322, 323, 324, 325
 _KEPT = {
-    _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _ROWS_PER_STRIP,
-    _TILE_WIDTH, _TILE_LENGTH,
+    _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _ROWS_PER_STRIP, _PLANAR,
+    _STRIP_OFFSETS, _STRIP_SIZES, _TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_SIZES,
     266,  # fill order
-    273, 279, 324, 325,  # where strips and tiles are
-    284,  # planar configuration
     292, 293,  # fax options
     317,  # predictor
     320,  # colour map
@@ -40,7 +40,9 @@ _KEPT = {
     529, 530, 531, 532,  # YCbCr
     34675,  # colour profile
 }  # fmt: skip
+_UNCOMPRESSED, _YCBCR = 1, 6
 _MAX_ENTRIES = 4096
+_MAX_PARTS = 2**18  # 64 megapixels in tiles of 16 by 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +78,30 @@ def read_tiff(data: bytes, max_frames: int) -> Header:
     if total > len(data):
         raise _damaged()
 
+    def numbers(tag: int) -> tuple[int, ...]:
+        return _integers(data, values.get(tag), layout)
+
     def number(tag: int, default: int = 0) -> int:
-        return _first_integer(data, values.get(tag), layout, default)
+        return (*numbers(tag), default)[0]
 
     width, height = number(_WIDTH), number(_LENGTH)
     tile = number(_TILE_WIDTH) * number(_TILE_LENGTH)
+    rows = min(height, number(_ROWS_PER_STRIP, height) or height)
     samples, bits = max(1, number(_SAMPLES, 1)), max(1, number(_BITS, 1))
-    strip = tile or width * min(height, number(_ROWS_PER_STRIP, height) or height)
+    strip = tile or width * rows
+    # The decoder would take our directory, behind the file, for what is missing of the pixels.
+    if number(_COMPRESSION, 1) != _UNCOMPRESSED:
+        sizes = numbers(_STRIP_SIZES) or numbers(_TILE_SIZES)
+    elif number(_PHOTOMETRIC) == _YCBCR:
+        sizes = ()  # subsampled
+    else:
+        planes = samples if number(_PLANAR, 1) == 2 else 1
+        sizes = _plain_sizes(width, height, rows, samples // planes * bits)
+        if tile:
+            sizes = (
+                number(_TILE_LENGTH) * -(-number(_TILE_WIDTH) * samples // planes * bits // 8),
+            )
+    _check_complete(len(data), numbers(_STRIP_OFFSETS) or numbers(_TILE_OFFSETS), sizes)
     orientation = number(_ORIENTATION, 1)
     return Header(
         "TIFF",
@@ -126,27 +145,67 @@ def _count_pages(data: bytes, first: int, following: int, layout: _Layout, max_f
     return len(seen)
 
 
-def _first_integer(data: bytes, entry: Entry | None, layout: _Layout, default: int) -> int:
+def _integers(data: bytes, entry: Entry | None, layout: _Layout) -> tuple[int, ...]:
     if entry is None or entry[1] not in _INTEGERS or entry[2] < 1:
-        return default
-    _, kind, count, value = entry
-    code = layout.order + _INTEGERS[kind]
-    if _TYPE_SIZES[kind] * count > len(value):
-        (offset,) = struct.unpack(layout.offset, value)
-        return int(struct.unpack_from(code, data, offset)[0])
-    return int(struct.unpack_from(code, value)[0])
+        return ()
+    _, kind, count, field = entry
+    if count > _MAX_PARTS:
+        raise _damaged()
+    code = f"{layout.order}{count}{_INTEGERS[kind]}"
+    if struct.calcsize(code) > len(field):
+        (offset,) = struct.unpack(layout.offset, field)
+        return struct.unpack_from(code, data, offset)
+    return struct.unpack_from(code, field)
+
+
+def _plain_sizes(width: int, height: int, rows: int, bits: int) -> tuple[int, ...]:
+    """Work out how many bytes uncompressed strips take: all alike, but for the last one."""
+    if not rows:
+        return ()
+    line = -(-width * bits // 8)
+    count = min(-(-height // rows), _MAX_PARTS)
+    return (*[rows * line] * (count - 1), (height - (count - 1) * rows) * line)
+
+
+def _check_complete(length: int, offsets: tuple[int, ...], sizes: tuple[int, ...]) -> None:
+    if not sizes:
+        return
+    for i, offset in enumerate(offsets):
+        if offset + sizes[i % len(sizes)] > length:
+            raise ImageError("image-truncated", format="TIFF")
 
 
 def _with_directory(data: bytes, entries: list[Entry], layout: _Layout) -> bytes:
-    """Put a directory behind the file that holds `entries` and leads no further."""
-    padding = b"\0" * (-len(data) % 8)
-    directory = struct.pack(layout.count, len(entries))
-    directory += b"".join(struct.pack(layout.entry, *entry) for entry in sorted(entries))
-    directory += struct.pack(layout.offset, 0)
-    where = 8 if layout.big else 4
-    pointer = struct.pack(layout.offset, len(data) + len(padding))
-    rest = memoryview(data)[where + len(pointer) :]
-    return b"".join([data[:where], pointer, rest, padding, directory])
+    """Put a directory behind the file that holds `entries` and leads no further.
+
+    It is one of plain TIFF, whose 32 bits reach all of a file that is held in memory: Pillow does
+    not know big-endian BigTIFF.
+    """
+    values, table = b"", b""
+    start = len(data) + len(data) % 2
+    room = struct.calcsize(layout.offset)
+    for tag, kind, count, field in sorted(entries):
+        size = _TYPE_SIZES.get(kind, 0) * count
+        value = field[:size]
+        if size > room:
+            (offset,) = struct.unpack(layout.offset, field)
+            value = data[offset : offset + size]
+            if len(value) < size:
+                raise ImageError("image-truncated", format="TIFF")
+        if kind == _LONG8:
+            kind = _LONG
+            value = struct.pack(
+                f"{layout.order}{count}I", *struct.unpack(f"{layout.order}{count}Q", value)
+            )
+        if len(value) > 4:
+            pointer = struct.pack(layout.order + "I", start + len(values))
+            values += value + b"\0" * (len(value) % 2)
+            value = pointer
+        table += struct.pack(layout.order + "HHI", tag, kind, count) + value.ljust(4, b"\0")
+    directory = struct.pack(layout.order + "H", len(entries)) + table + bytes(4)
+    head = data[:2] + struct.pack(layout.order + "HI", 42, start + len(values))
+    padding = b"\0" * (len(data) % 2)
+    return b"".join([head, memoryview(data)[8:], padding, values, directory])
 
 
 def _damaged() -> ImageError:
