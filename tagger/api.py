@@ -147,6 +147,7 @@ def create_api(services: Services) -> FastAPI:
         "/v1/tags",
         summary="The tags that the model knows",
         response_model=api_models.TagsResponse,
+        responses=api_models.TAGS_RESPONSES,
         operation_id="tags",
     )
     async def tags(
@@ -160,8 +161,12 @@ def create_api(services: Services) -> FastAPI:
             str | None, Query(max_length=100, description="Only tags of this group.")
         ] = None,
         lang: Annotated[Lang | None, _LANG] = None,
-        limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
-        offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+        limit: Annotated[
+            int, Query(ge=1, le=10_000, description="How many to list at most.")
+        ] = 1000,
+        offset: Annotated[
+            int, Query(ge=0, le=1_000_000, description="How many to leave out at the start.")
+        ] = 0,
     ) -> Response:
         """List the tags, with groups, names in both languages and measured operating points.
 
@@ -185,6 +190,7 @@ def create_api(services: Services) -> FastAPI:
         "/v1/models",
         summary="The models behind this API, and its limits",
         response_model=api_models.ModelsResponse,
+        responses=api_models.MODELS_RESPONSES,
         operation_id="models",
     )
     async def models() -> Response:

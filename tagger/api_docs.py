@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
@@ -24,12 +25,13 @@ Send pictures, get ranked tags. No key is needed; answers are JSON, errors are
 _STYLE = """\
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
 body{max-width:60rem;margin:0 auto;padding:1rem}
-h2{margin-top:2.5rem}h3 code{font-size:1.05em}
-table{border-collapse:collapse;display:block;overflow-x:auto}
+h2{margin-top:2.5rem}h3 code{font-size:1em}
+table{border-collapse:collapse;display:block;overflow-x:auto;margin-bottom:.75rem}
 th,td{text-align:left;vertical-align:top;padding:.25rem 1rem .25rem 0}
 pre,form{padding:.75rem 1rem;border:1px solid #8886;border-radius:.5rem;overflow-x:auto}
 label{display:inline-block;margin:0 1rem .5rem 0}input,select{font:inherit;max-width:100%}
-code{font-family:ui-monospace,monospace}:target{background:#fd03}"""
+code{font:.85em/1.4 ui-monospace,monospace}td:first-child{white-space:nowrap}
+:target{background:#fd03}"""
 
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
@@ -101,8 +103,12 @@ def _operation(
         )
     table = f"<table><tr><th>parameter<th>value<th>meaning{rows}</table>" if rows else ""
     examples = "".join(
-        f"<p>{escape(label)}</p><pre><code>{escape(text)}</code></pre>"
+        f"<details><summary>Example: {escape(label)}</summary>"
+        f"<pre><code>{escape(text)}</code></pre></details>"
         for label, text in _examples(operation)
+    )
+    prose = "".join(
+        f"<p>{_prose(part)}</p>" for part in operation.get("description", "").split("\n\n")
     )
     statuses = ", ".join(sorted(s for s in operation["responses"] if s.isdecimal()))
     fields = [_field(p) for p in parameters]
@@ -113,7 +119,7 @@ def _operation(
     return (
         f'<h2 id="{name}">{escape(operation["summary"])}</h2>'
         f"<h3><code>{method.upper()} {escape(path.lstrip('/'))}</code></h3>"
-        f"<p>{_prose(operation.get('description', ''))}</p>{table}{examples}"
+        f"{prose}{table}{examples}"
         f"<p>Answers with {escape(statuses)}.</p>"
         f'<form method="{method}" action="{escape(path.lstrip("/"))}"{encoding}>'
         f"{''.join(fields)}<button>Try it</button></form>"
@@ -127,7 +133,7 @@ def _kind(schema: Mapping[str, Any]) -> str:
     low = kind.get("minimum", kind.get("exclusiveMinimum"))
     high = kind.get("maximum", kind.get("exclusiveMaximum"))
     if low is not None and high is not None:
-        text += f" from {low:g} to {high:g}"
+        text += f" from {low} to {high}"
     default = schema.get("default")
     return text if default in (None, "") else f"{text}, by default {json.dumps(default)}"
 
@@ -151,10 +157,15 @@ def _examples(operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield example["summary"], text
 
 
+# Of these only whoever starts the server hears, not who sends a request.
+_OPERATORS = ("bundle-", "hub-", "model-", "settings-", "tags-")
+
+
 def _errors() -> Iterator[str]:
     for code, (status, text, _) in sorted(MESSAGES.items()):
-        if not code.startswith(("bundle-", "settings-")):
+        if not code.startswith(_OPERATORS) or code == "model-failed":
+            detail = re.sub(r"\{[^}]*\}", "…", text)
             yield (
                 f'<tr id="{escape(code)}"><td><code>{escape(code)}</code><td>{status}'
-                f"<td>{escape(text)}"
+                f"<td>{escape(detail)}"
             )

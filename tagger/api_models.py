@@ -197,26 +197,19 @@ def _problem(description: str) -> dict[str, Any]:
     return {**PROBLEM, "description": description}
 
 
+def _examples(**examples: tuple[str, Any]) -> dict[str, Any]:
+    named = {name: {"summary": text, "value": value} for name, (text, value) in examples.items()}
+    return {"content": {"application/json": {"examples": named}}}
+
+
 TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {
-            "application/json": {
-                "examples": {
-                    "one": {
-                        "summary": "One picture",
-                        "value": {"model": _MODEL, "results": [_RESULT]},
-                    },
-                    "several": {
-                        "summary": "Two pictures, of which one is empty",
-                        "value": {
-                            "model": _MODEL,
-                            "results": [_RESULT, {"name": "empty.png", "error": _PROBLEM}],
-                        },
-                    },
-                }
-            }
-        }
-    },
+    200: _examples(
+        one=("one picture", {"model": _MODEL, "results": [_RESULT]}),
+        several=(
+            "two pictures, of which one is empty",
+            {"model": _MODEL, "results": [_RESULT, {"name": "empty.png", "error": _PROBLEM}]},
+        ),
+    ),
     400: _problem("The form is not well-formed."),
     408: _problem("The upload stalled."),
     413: _problem("Too many or too large files."),
@@ -224,4 +217,66 @@ TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
     422: _problem("A parameter or the one picture sent cannot be used."),
     429: _problem("Too many requests at once; Retry-After says when to come back."),
     503: _problem("The model is not ready."),
+}
+
+TAGS_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: _examples(
+        completion=(
+            "completing “kit”",
+            {
+                "model": _MODEL,
+                "groups": [{"name": "animal", "tags": 41}, {"name": "food", "tags": 57}],
+                "total": 1,
+                "tags": [
+                    {
+                        "name": "cat",
+                        "label": "cat",
+                        "name_ja": "猫",
+                        "group": "animal",
+                        "category": 0,
+                        "count": 218,
+                        "aliases": ["kitten", "kitty"],
+                        "threshold": 0.41,
+                        "precision": 0.83,
+                        "recall": 0.76,
+                        "support": 29,
+                    }
+                ],
+            },
+        )
+    ),
+    422: _problem("A parameter cannot be used."),
+}
+
+MODELS_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: _examples(
+        model=(
+            "one model",
+            {
+                "models": [
+                    {
+                        **_MODEL,
+                        "task": "illustration-tagging",
+                        "licence": "Apache-2.0",
+                        "author": "its makers",
+                        "tags": 98,
+                        "groups": ["animal", "food"],
+                        "input_size": 224,
+                        "default_top": 10,
+                        "ready": True,
+                        "training_data": [{"name": "a data set", "licence": "CC0-1.0"}],
+                        "metrics": {"split": "test", "map": 0.33},
+                    }
+                ],
+                "limits": {
+                    "max_bytes": 20_971_520,
+                    "max_pixels": 64_000_000,
+                    "max_side": 65_535,
+                    "max_frames": 2000,
+                    "max_files": 32,
+                    "max_request_bytes": 104_923_136,
+                },
+            },
+        )
+    )
 }

@@ -115,12 +115,18 @@ def test_answers_have_the_form_that_is_described(
 
 
 def test_examples_have_the_form_that_is_described(openapi: dict[str, Any]) -> None:
-    content = openapi["paths"]["/v1/tag"]["post"]["responses"]["200"]["content"]
-    examples = content["application/json"]["examples"]
-    assert set(examples) == {"one", "several"}
-    for example in examples.values():
-        check_against(openapi, content["application/json"]["schema"], example["value"])
-        assert api_models.TagResponse.model_validate(example["value"]).results
+    models = {
+        ("/v1/tag", "post"): api_models.TagResponse,
+        ("/v1/tags", "get"): api_models.TagsResponse,
+        ("/v1/models", "get"): api_models.ModelsResponse,
+    }
+    for (path, method), model in models.items():
+        content = openapi["paths"][path][method]["responses"]["200"]["content"]
+        examples = content["application/json"]["examples"]
+        assert examples
+        for example in examples.values():
+            check_against(openapi, content["application/json"]["schema"], example["value"])
+            assert model.model_validate(example["value"])
 
 
 def test_the_page_loads_nothing_and_runs_nothing(toy_client: TestClient) -> None:
@@ -150,7 +156,10 @@ def test_the_page_shows_every_operation_parameter_and_error(
                 assert f"<code>{parameter['name']}</code>" in text
     for code in ("image-empty", "busy", "request-too-large", "not-found"):
         assert f'id="{code}"' in text
-    assert "bundle-not-found" not in text
+    for code in ("bundle-not-found", "settings-invalid", "tags-invalid"):
+        assert code not in text
+    # No message shows its placeholders.
+    assert "{" not in text[text.index("<h2>Errors</h2>") :]
 
 
 def test_the_forms_of_the_page_work(toy_client: TestClient) -> None:
