@@ -45,7 +45,10 @@ def _fields(text: str) -> set[str]:
     return {field for _, field, _, _ in string.Formatter().parse(text) if field}
 
 
-@pytest.mark.parametrize(("where", "code", "given", "known"), list(_raised()), ids=str)
+@pytest.mark.parametrize(
+    ("where", "code", "given", "known"),
+    [pytest.param(*call, id=f"{call[1]}-{call[0]}") for call in _raised()],
+)
 def test_what_is_raised_can_be_said(where: str, code: str, given: set[str], known: bool) -> None:
     assert code in MESSAGES, f"{where} raises a code that has no message"
     if known:
