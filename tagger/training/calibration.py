@@ -122,12 +122,14 @@ def operating_points(
         witnesses = len(set(concepts[y[:, t] > 0]))
         own = _logit(best_f1_threshold(p[:, t], y[:, t])) if witnesses else common
         weight = witnesses / (witnesses + trust)
-        threshold = float(np.clip(expit(weight * own + (1 - weight) * common), 0.02, 0.98))
+        blended = np.clip(expit(weight * own + (1 - weight) * common), 0.02, 0.98)
+        # Rounded first: what is measured is the number that is written down.
+        threshold = round(float(blended), 4)
         passed, there = test_p[:, t] >= threshold, test_y[:, t] > 0
         right = int((passed & there).sum())
         points.append(
             OperatingPoint(
-                round(threshold, 4),
+                threshold,
                 round(right / int(passed.sum()), 4) if passed.any() else None,
                 round(right / int(there.sum()), 4) if there.any() else None,
                 int(there.sum()),

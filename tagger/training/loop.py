@@ -189,7 +189,10 @@ def train(
 
     while state["epoch"] < recipe.epochs and not _stopped(state, recipe):
         epoch, begun = state["epoch"], time.monotonic()
+        size = recipe.size_at(epoch / recipe.epochs)
         seed = recipe.seed * 100_003 + epoch
+        # Dropout draws from the global generator: seeded by epoch, a resumed run draws the same.
+        torch.manual_seed(seed + _rank())
         generator = torch.Generator().manual_seed(seed + 1009 * _rank())
         order = batches(
             rows, concept_number[rows], recipe.batch, seed=seed, paired=bool(recipe.style)
@@ -206,7 +209,7 @@ def train(
                 .to(device)
                 .permute(0, 3, 1, 2),
                 y.to(device).float(),
-                size=recipe.size_at(epoch / recipe.epochs),
+                size=size,
                 settings=replace(settings, share=settings.share * _ramp(recipe, done)),
                 mirrored=torch.from_numpy(~packed.labels[batch][:, unmirrored].any(1)).to(device),
                 coloured=torch.from_numpy(packed.labels[batch][:, colours].any(1)).to(device),
@@ -235,7 +238,7 @@ def train(
                 _update_average(average, network, recipe.ema, epoch * steps + step)
             losses_seen.append(loss.detach())
         judge = average.module if average is not None else network
-        figures = _watch(judge, packed, watched, recipe.sizes[-1][1], device)
+        figures = _watch(judge, packed, watched, size, device)
         plateau_rate = optimiser.param_groups[0]["lr"]
         if recipe.schedule == "plateau":
             plateau.step(figures.micro_recall_at_10)
