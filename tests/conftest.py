@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tagger import bundles
@@ -12,6 +13,10 @@ from tagger.illustration import IllustrationTagger
 from tagger.services import Services, build_services
 from tagger.settings import Settings
 from tests import toy
+
+# No test depends on the speed of the machine that it runs on.
+hypothesis.settings.register_profile("tagger", deadline=None)
+hypothesis.settings.load_profile("tagger")
 
 REAL_BUNDLE = Path(__file__).resolve().parents[1] / "exported" / "illustration"
 

@@ -105,7 +105,6 @@ content_types = st.sampled_from(
 
 @settings(
     max_examples=80,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(body=bodies, content_type=content_types)
@@ -116,9 +115,7 @@ def test_odd_forms_end_in_an_answer(shared: TestClient, body: bytes, content_typ
         check_problem(response, response.status_code, response.json()["code"])
 
 
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(["/api/v1/tags", "/api/v1/models", "/api/docs", "/api/", "/healthz"])
     | st.text(max_size=12).map(lambda text: "/api/" + text)
