@@ -23,9 +23,12 @@ __all__ = ["build_app", "launch_options", "routes"]
 
 # Uploads through Gradio's own endpoints are files; they go after ten minutes.
 _KEEP_SECONDS = 600
+# The style is here because Gradio keeps page.css away from its footer: on small screens it hides
+# its first button, but not the dot after it.
 _HEAD = """
 <meta name="color-scheme" content="light dark">
 <meta name="description" content="Suggests tags for illustrations.">
+<style>@media (max-width: 640px) { footer .divider { display: none !important; } }</style>
 """
 
 

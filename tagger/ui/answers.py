@@ -23,8 +23,9 @@ STYLES = ("text", "danbooru", "hashtags", "json")
 # Formats that every browser of today shows by itself; of others it is sent a small picture.
 SHOWN_BY_BROWSERS = frozenset({"PNG", "JPEG", "GIF", "WEBP", "AVIF", "BMP"})
 PREVIEW_SIDE = 640
+ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 # As their makers write them, where Pillow's names differ.
-FORMAT_NAMES = {"WEBP": "WebP", "HEIF": "HEIC", "MPO": "JPEG"}
+FORMAT_NAMES = {"WEBP": "WebP"}
 # Errors that the same request may outlive.
 PASSING_ERRORS = frozenset({"busy", "out-of-memory", "internal"})
 
@@ -42,17 +43,24 @@ def tag_entry(ranked: RankedTag, lang: Language) -> dict[str, Any]:
     }
 
 
-def facts(picture: PictureFacts, lang: Language) -> list[str]:
-    """What is worth saying about the file: size, format, and what was done to it."""
-    notes = [*picture.notes]
-    if picture.had_alpha and "transparent" not in notes:
-        notes.append("transparent")
-    if picture.frames > 1 and not {"first-frame", "first-page"} & set(notes):
-        notes.append("first-frame")
-    words = NOTES[lang]
-    said = [words[note].format(frames=picture.frames) for note in notes if note in words]
+def facts(picture: PictureFacts) -> list[str]:
+    """Size in pixels and format of the file."""
     name = FORMAT_NAMES.get(picture.format, picture.format)
-    return [f"{picture.width} × {picture.height}", name, *said]
+    return [f"{picture.width} × {picture.height}", name]
+
+
+def notes(picture: PictureFacts, lang: Language) -> list[str]:
+    """What was done to the picture, where a person would want to know it.
+
+    That a large one was reduced is left out: the model sees all of them small.
+    """
+    # The frames of files that do not move are pages, or pictures beside each other.
+    frames = "first-frame" if picture.format in ANIMATED else "first-page"
+    codes = [frames if code == "first-frame" else code for code in picture.notes]
+    if picture.had_alpha:
+        codes.append("transparent")
+    words = NOTES[lang]
+    return [words[code].format(frames=picture.frames) for code in codes if code in words]
 
 
 def answer(result: TagResult, lang: Language, preview: str | None = None) -> dict[str, Any]:
@@ -77,7 +85,8 @@ def answer(result: TagResult, lang: Language, preview: str | None = None) -> dic
             }
             for style in STYLES
         },
-        "facts": facts(result.picture, lang),
+        "facts": facts(result.picture),
+        "notes": notes(result.picture, lang),
         "model": f"{result.model.name} {result.model.version}".strip(),
         "milliseconds": max(1, round(1000 * result.seconds)),
         "preview": preview,

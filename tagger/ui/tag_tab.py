@@ -66,7 +66,7 @@ TEMPLATE = f"""
       <button type="button" class="tg-dismiss" data-label="dismiss">{_CROSS}</button>
     </div>
   </section>
-  <div class="tg-caption"><div class="tg-facts"></div><div class="tg-model"></div></div>
+  <p class="tg-facts"></p>
   <section class="tg-examples" data-label="examples">
     <h2 data-word="examples"></h2>
     <ul class="tg-shelf"></ul>
@@ -84,7 +84,7 @@ TEMPLATE = f"""
   <section class="tg-results" data-state="empty" data-label="tags">
     <div class="tg-head">
       <h2 data-word="tags"></h2>
-      <p class="tg-legend" data-word="legend"></p>
+      <p class="tg-model"></p>
     </div>
     <div class="tg-frame">
       <ol class="tg-rows"></ol>
@@ -198,7 +198,7 @@ def make_tag_picture(services: Services) -> Callable[..., dict[str, Any]]:
             try:
                 result = services.tag(data, top=TOP)
                 preview = None
-                if result.picture.format.upper() not in SHOWN_BY_BROWSERS:
+                if result.picture.format not in SHOWN_BY_BROWSERS:
                     with one_preview:
                         read = images.read(data, limits=settings.image_limits, target=PREVIEW_SIDE)
                         preview = preview_url(read.rgb)
@@ -229,9 +229,11 @@ def parse_upload(upload: Any, lang: Language) -> tuple[bytes, Language]:
     RequestError
         ``request-no-file``, if it is anything else.
     """
-    files = getattr(upload, "files", None)
-    if not files or not isinstance(files[0][1], bytes):
-        raise RequestError("request-no-file")
+    match getattr(upload, "files", None):
+        case [[_, bytes() as data], *_]:
+            pass
+        case _:
+            raise RequestError("request-no-file")
     fields = getattr(upload, "data", None)
     wanted = fields.get("lang") if isinstance(fields, dict) else None
-    return files[0][1], next((known for known in LANGUAGES if known == wanted), lang)
+    return data, next((known for known in LANGUAGES if known == wanted), lang)

@@ -106,6 +106,7 @@ TAG_TAB: Mapping[Language, Mapping[str, str]] = {
         "kilobytes": "{value} KB",
         "megabytes": "{value} MB",
         "separator": " · ",
+        "gap": " ",
     },
     "ja": {
         "picture": "画像",
@@ -172,6 +173,7 @@ TAG_TAB: Mapping[Language, Mapping[str, str]] = {
         "kilobytes": "{value} KB",
         "megabytes": "{value} MB",
         "separator": "・",
+        "gap": "",
     },
 }
 
@@ -221,15 +223,19 @@ NOTES: Mapping[Language, Mapping[str, str]] = {
     "en": {
         "first-frame": "animation of {frames} frames, the first was read",
         "first-page": "{frames} pages, the first was read",
+        "profile-applied": "colour profile applied",
+        "profile-ignored": "colour profile unreadable, ignored",
         "rotated": "turned upright",
-        "reduced": "read at reduced size",
+        "tones-stretched": "dark 16-bit tones stretched",
         "transparent": "transparent, seen on white",
     },
     "ja": {
         "first-frame": "{frames}コマのアニメーション（最初のコマを使用）",
         "first-page": "{frames}ページ（最初のページを使用）",
+        "profile-applied": "カラープロファイルを適用",
+        "profile-ignored": "カラープロファイルは読めないため無視",
         "rotated": "正しい向きに回転",
-        "reduced": "縮小して読み取り",
+        "tones-stretched": "16ビットの階調を伸長",
         "transparent": "透明部分は白として処理",
     },
 }

@@ -96,7 +96,7 @@ function describe(tag) {
     recall: tag.recall === null ? '–' : percent(tag.recall),
     support: tag.support ?? '–',
   });
-  return tag.support !== null && tag.support < props.few ? text + ' ' + say('detail_few') : text;
+  return tag.support !== null && tag.support < props.few ? text + words.gap + say('detail_few') : text;
 }
 
 function showDetail(row) {
@@ -163,7 +163,7 @@ function show() {
     rows.forEach((row, index) => fillRow(row, answer?.tags[index] ?? null, index + 1));
     focusable(rows[0]);
     for (const row of rows) row.button.classList.remove('tg-current');
-    detail.textContent = answer ? say('hint') : '';
+    detail.textContent = answer ? say('legend') + words.gap + say('hint') : say('legend');
     showOutput();
   }
   showStrip();
@@ -195,8 +195,10 @@ function showFacts(item) {
   const model = find('.tg-model');
   const answer = item?.answer;
   facts.textContent = !item ? say('formats', fixed) : answer
-    ? [...answer.facts, bytes(item.file.size), item.credit].filter(Boolean).join(words.separator)
+    ? [...answer.facts, bytes(item.file.size), ...answer.notes, item.credit]
+        .filter(Boolean).join(words.separator)
     : say('reading', { name: item.name });
+  facts.title = facts.textContent;
   model.textContent = answer
     ? say('model_line', { model: answer.model, milliseconds: answer.milliseconds })
     : '';
