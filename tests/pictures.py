@@ -1405,6 +1405,72 @@ def _tiff_of_bytes(numbers: Any, blobs: Any, body: bytes) -> bytes:
     return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + count + table + bytes(4)
 
 
+# Parts so many that to look at each of them would take a server's time: a minute and more for a
+# file of the size that is allowed.
+
+
+@bad("endless-png-chunks")
+def _() -> Bad:
+    data = png(4, 3, 8, 2, scene(4, 3).tobytes(), chunk(b"junk", b"") * 250_000)
+    return Bad(data, "image-damaged")
+
+
+@bad("endless-jpeg-segments")
+def _() -> Bad:
+    data = save(_noise(), "JPEG")
+    return Bad(data[:2] + b"\xff\xe5\x00\x02" * 100_000 + data[2:], "image-damaged")
+
+
+@bad("endless-jpeg-marks")
+def _() -> Bad:
+    data = save(_noise(), "JPEG")
+    return Bad(data[:2] + b"\xff\xd0" * 100_000 + data[2:], "image-damaged")
+
+
+@bad("endless-jpeg-marks-among-its-pixels")
+def _() -> Bad:
+    data = save(_noise(), "JPEG")
+    return Bad(data[:-2] + b"\xff\x01" * 100_000 + data[-2:], "image-damaged")
+
+
+@bad("endless-webp-chunks")
+def _() -> Bad:
+    inner = save(_noise(), "WEBP")[12:]
+    body = b"WEBP" + b"junk\0\0\0\0" * 150_000 + inner
+    return Bad(b"RIFF" + struct.pack("<I", len(body)) + body, "image-damaged")
+
+
+@bad("endless-gif-blocks")
+def _() -> Bad:
+    data = _gif((8, 6), [(0, 0, 8, 6)])
+    return Bad(data[:25] + b"!\xfe" + b"\x01x" * 1_200_000 + b"\0" + data[25:], "image-damaged")
+
+
+@bad("endless-avif-boxes")
+def _() -> Bad:
+    data = _avif_of(16, 16)
+    return Bad(data + struct.pack(">I4s", 8, b"free") * 150_000, "image-damaged")
+
+
+@bad("endless-avif-extents")
+def _() -> Bad:
+    # Items of 65,535 parts each, which take no bytes to say.
+    items = b"".join(struct.pack(">HHH", i, 0, 65_535) for i in range(1, 400))
+    iloc = b"\0\0\0\0" + struct.pack(">HH", 0, 399) + items
+    iinf = b"\0\0\0\0\0\0"
+    boxes = struct.pack(">I4s", 8 + len(iloc), b"iloc") + iloc
+    boxes += struct.pack(">I4s", 8 + len(iinf), b"iinf") + iinf
+    meta = struct.pack(">I4sI", 12 + len(boxes), b"meta", 0) + boxes
+    brands = b"\0\0\0\x18ftypavif\0\0\0\0avifmif1"
+    return Bad(brands + meta, "image-damaged")
+
+
+@bad("endless-bmp-run-lengths")
+def _() -> Bad:
+    small = bytearray(GOOD["bmp-palette-run-length"]().data)
+    return Bad(bytes(small) + b"\x01\x01" * 2_200_000, "image-damaged")
+
+
 @bad("too-many-bytes")
 def _() -> Bad:
     return Bad(save(_noise(), "PNG"), "image-too-many-bytes", {"max_bytes": 5000})

@@ -18,6 +18,7 @@ from tagger.headers.model import Header
 
 _MAX_BOXES = 100_000
 _MAX_ITEMS = 4096
+_MAX_EXTENTS = 16_384
 _PROBE = 256  # bytes; a sequence header comes first and is short
 _MAX_EXIF = 2**20
 
@@ -38,10 +39,16 @@ def read_heic(data: bytes, max_frames: int) -> Header:
 def read_avif(data: bytes, max_frames: int) -> Header:
     """Check that the file is complete, and find the largest coded picture in it."""
     coded = 0
+    seen = set()
     for kind, start, end in _boxes(data, 0, len(data), "AVIF"):
+        if kind not in (b"meta", b"moov"):
+            continue
+        if kind in seen:
+            raise ImageError("image-damaged", format="AVIF")
+        seen.add(kind)
         if kind == b"meta":
             coded = max(coded, _largest_item(data, start + 4, end))
-        elif kind == b"moov":
+        else:
             coded = max(coded, _largest_sample(data, start, end))
     return Header("AVIF", data, coded_pixels=coded)
 
@@ -101,6 +108,7 @@ def _item_spans(data: bytes, at: int, idat: int) -> Iterator[tuple[int, list[Spa
     offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
     index_size = sizes & 15 if version else 0
     at += 6
+    extents = 0  # they may have sizes of no bytes, so the file's length does not bound them
 
     def number(size: int) -> int:
         nonlocal at
@@ -115,6 +123,9 @@ def _item_spans(data: bytes, at: int, idat: int) -> Iterator[tuple[int, list[Spa
         base = number(base_size) + (idat if method == 1 else 0)
         spans = []
         for _ in range(number(2)):
+            extents += 1
+            if extents > _MAX_EXTENTS or at > len(data):
+                raise ImageError("image-damaged", format="AVIF")
             number(index_size)
             offset = base + number(offset_size)
             spans.append((offset, number(length_size) or len(data)))
@@ -139,12 +150,13 @@ def _largest_sample(data: bytes, start: int, end: int) -> int:
 
 
 def _gather(data: bytes, spans: list[Span], limit: int) -> bytes:
-    found = b""
+    found = []
     for offset, length in spans:
-        found += data[offset : offset + min(length, limit - len(found))]
-        if len(found) >= limit:
+        found.append(data[offset : offset + min(length, limit)])
+        limit -= len(found[-1])
+        if limit <= 0:
             break
-    return found
+    return b"".join(found)
 
 
 class _Bits:

@@ -24,6 +24,7 @@ _EXIF, _ICC = 0xE1, 0xE2
 # JFIF and Adobe say which colours the components are.
 _DROPPED = ({*range(0xE0, 0xF0)} - {0xE0, 0xE2, 0xEE}) | {0xFE}
 _MAX_JUNK = 4096
+_MAX_SEGMENTS = 10_000
 # Each pass over a progressive picture touches all its pixels, however few bytes it has.
 _MAX_SCANS = 100
 _NEXT_MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
@@ -36,7 +37,7 @@ def read_jpeg(data: bytes, max_frames: int) -> Header:
     frame: bytes | None = None
     orientation = 0
     position, junk = 2, 0
-    while True:
+    for _ in range(_MAX_SEGMENTS + _MAX_JUNK):
         if data[position] != 0xFF:
             position, junk = position + 1, junk + 1
             if junk > _MAX_JUNK:
@@ -71,6 +72,8 @@ def read_jpeg(data: bytes, max_frames: int) -> Header:
         if marker not in _DROPPED and (marker != _ICC or body.startswith(b"ICC_PROFILE\0")):
             parts.append(view[position:end])
         position = end
+    else:
+        raise _damaged()
     if frame is None:
         raise _damaged()
     scans, finish = _scan_passes(data, position)
@@ -98,7 +101,7 @@ def read_jpeg(data: bytes, max_frames: int) -> Header:
 def _scan_passes(data: bytes, position: int) -> tuple[int, int]:
     """Count the scans from `position` on and find where the picture ends."""
     scans = 0
-    while True:
+    for _ in range(_MAX_SEGMENTS):
         found = _NEXT_MARKER.search(data, position)
         if found is None:
             return scans, len(data)  # cut off: the decoder knows whether the pixels are complete
@@ -115,6 +118,7 @@ def _scan_passes(data: bytes, position: int) -> tuple[int, int]:
         if position + 2 > len(data):
             return scans, len(data)
         position += struct.unpack_from(">H", data, position)[0]
+    raise _damaged()
 
 
 def _damaged() -> ImageError:

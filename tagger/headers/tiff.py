@@ -11,6 +11,7 @@ Source: TIFF 6.0 (Adobe, 1992); https://www.awaresystems.be/imaging/tiff/bigtiff
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tagger.errors import ImageError
@@ -42,7 +43,7 @@ _KEPT = {
 }  # fmt: skip
 _UNCOMPRESSED, _YCBCR = 1, 6
 _MAX_ENTRIES = 4096
-_MAX_PARTS = 2**18  # 64 megapixels in tiles of 16 by 16
+_MAX_PARTS = 2**17
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ def read_tiff(data: bytes, max_frames: int) -> Header:
     """Read the first directory of a TIFF file and count its pages."""
     layout = _Layout("<" if data[:2] == b"II" else ">", big=0x2B in data[2:4])
     (first,) = struct.unpack_from(layout.offset, data, 8 if layout.big else 4)
-    entries, following = _directory(data, first, layout)
+    found, following = _directory(data, first, layout)
+    entries = list(found)
     values = {entry[0]: entry for entry in entries}
     total = sum(_TYPE_SIZES.get(kind, 0) * count for tag, kind, count, _ in entries if tag in _KEPT)
     if total > len(data):
@@ -117,8 +119,8 @@ def read_tiff(data: bytes, max_frames: int) -> Header:
     )
 
 
-def _directory(data: bytes, offset: int, layout: _Layout) -> tuple[list[Entry], int]:
-    """Read the entries of the directory at `offset`, and the offset of the next one."""
+def _directory(data: bytes, offset: int, layout: _Layout) -> tuple[Iterator[Entry], int]:
+    """Find the entries of the directory at `offset`, and the offset of the next one."""
     if not 0 < offset < len(data):
         raise ImageError("image-truncated", format="TIFF")
     (count,) = struct.unpack_from(layout.count, data, offset)
@@ -126,7 +128,9 @@ def _directory(data: bytes, offset: int, layout: _Layout) -> tuple[list[Entry], 
         raise _damaged()
     start, size = offset + struct.calcsize(layout.count), struct.calcsize(layout.entry)
     end = start + count * size
-    entries = [struct.unpack_from(layout.entry, data, start + i * size) for i in range(count)]
+    if end > len(data):
+        raise ImageError("image-truncated", format="TIFF")
+    entries = struct.iter_unpack(layout.entry, memoryview(data)[start:end])
     following = 0
     if end + struct.calcsize(layout.offset) <= len(data):
         (following,) = struct.unpack_from(layout.offset, data, end)

@@ -17,6 +17,7 @@ from tagger.headers.model import Box, Header
 # Two canvases of the animation decoder, its copy for Python and Pillow's own, 4 bytes each
 # (measured: 16.1).
 _BYTES_PER_PIXEL = 17
+_MAX_CHUNKS = 100_000
 
 
 def read_webp(data: bytes, max_frames: int) -> Header:
@@ -28,7 +29,9 @@ def read_webp(data: bytes, max_frames: int) -> Header:
     orientation = 1
     window: Box | None = None
     position = 12
-    while position + 8 <= len(data) and frames <= max_frames:
+    for _ in range(_MAX_CHUNKS):
+        if position + 8 > len(data) or frames > max_frames:
+            break
         kind, length = struct.unpack_from("<4sI", data, position)
         body = position + 8
         if kind == b"VP8X" and not width:
@@ -49,6 +52,8 @@ def read_webp(data: bytes, max_frames: int) -> Header:
         elif kind == b"EXIF":
             orientation = read_orientation(data[body : body + length])
         position = body + length + (length & 1)
+    else:
+        raise ImageError("image-damaged", format="WEBP")
     if window == (0, 0, width, height):
         window = None
     return Header(
