@@ -42,7 +42,7 @@ _DEFAULT_LIMITS = ImageLimits()
 _BROKEN_OFF = re.compile(r"truncat|unexpected end|end of file|\beof\b|not enough", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Picture:
     """A picture that has been read.
 
@@ -216,7 +216,7 @@ def _read_file(header: Header, limits: ImageLimits, target: int | None) -> Pictu
         _check_memory(memory, header.format, (header.width, header.height), limits)
     image = _open(header)
     width, height = image.size
-    frames, orientation, transparency = header.frames, header.orientation, None
+    frames, orientation = header.frames, header.orientation
     if header.format == "AVIF":
         frames = getattr(image, "n_frames", 1)
         _check_frames(frames, limits)
@@ -229,9 +229,9 @@ def _read_file(header: Header, limits: ImageLimits, target: int | None) -> Pictu
     if scale > 1:
         image.draft(None, (max(1, width // scale), max(1, height // scale)))
     image.load()
-    transparency = image.info.get("transparency")
+    key = image.info.get("transparency")
     meaning = Meaning(
-        transparency=_to_eight_bits(transparency, image.mode, header.depth),
+        transparency=_to_eight_bits(key, image.mode, header.depth),
         window=header.window,
         depth=header.depth,
         white_is_zero=header.white_is_zero,

@@ -84,7 +84,7 @@ class Meaning:
     icc: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Flat:
     """RGB on white, and what became of transparency and colours."""
 

@@ -27,7 +27,7 @@ class Good:
     """A file that must be read, and the result.
 
     ``tolerance`` is the greatest difference of a value of 0 to 255: above 1 only for formats that
-    lose information themselves. ``size`` is given where the expected pixels are not compared.
+    lose information themselves and for conversions of colours.
     """
 
     data: bytes
@@ -1036,6 +1036,19 @@ _moving("GIF", "gif", 0)
 _moving("PNG", "apng", 0)
 _moving("WEBP", "webp", 0, lossless=True)
 _moving("AVIF", "avif", 4, quality=100, subsampling="4:4:4")
+
+
+@good("webp-whose-first-frame-is-smaller-than-the-canvas")
+def _() -> Good:
+    frames = [Image.new("RGB", (8, 6), colour) for colour in ((200, 100, 50), (10, 20, 30))]
+    options: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "lossless": True}
+    data = bytearray(save(frames[0], "WEBP", **options))
+    start = data.index(b"VP8X") + 12
+    data[start : start + 6] = (15).to_bytes(3, "little") + (11).to_bytes(3, "little")
+    expected = np.full((12, 16, 3), 255, np.uint8)
+    expected[:6, :8] = (200, 100, 50)
+    notes = ("first-frame",)
+    return Good(bytes(data), expected, "WEBP", had_alpha=True, frames=2, notes=notes)
 
 
 @good("animated-apng-with-a-still-of-its-own")
