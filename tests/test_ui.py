@@ -74,7 +74,7 @@ def test_both_languages_have_the_same_words_with_the_same_values(table: str) -> 
 def test_the_script_and_the_markup_use_just_the_words_that_there_are() -> None:
     script = (STATIC / "tag.js").read_text(encoding="utf-8")
     in_markup = set(re.findall(r'data-(?:word|label)="(\w+)"', tag_tab.TEMPLATE))
-    words = set(translations.TAG_TAB["en"])
+    words = set(translations.labels("en"))
     assert in_markup | set(re.findall(r"say\('(\w+)'", script)) <= words
     in_script = {key for key in words if f"'{key}'" in script or f"words.{key}" in script}
     assert words - in_script - in_markup == set()
@@ -110,8 +110,18 @@ def test_about_names_the_model_and_its_data(toy_services: Services) -> None:
 
 
 def test_names_of_data_are_read_from_both_forms_and_disarmed() -> None:
-    given = ["plain", {"name": "with *licence* <b>", "licence": "MIT"}, {"licence": "x"}, 3, " "]
-    assert ui.data_names(given) == ["plain", "with licence b"]
+    given = [
+        "Plain Set 0.1",
+        {"name": "With *marks* <b>", "licence": "MIT"},
+        "Long Set (example.org/long), Apache-2.0",
+        "Other, in two styles, MIT",
+        "Long Set (again)",
+        "Keywords: example.org, MIT",
+        {"licence": "x"},
+        3,
+        " ",
+    ]
+    assert ui.data_names(given) == ["Plain Set 0.1", "With marks b", "Long Set", "Other"]
 
 
 # --- answers --------------------------------------------------------------------------------------

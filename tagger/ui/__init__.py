@@ -6,6 +6,7 @@ styles, languages) and :func:`routes` the few files that it fetches from this se
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,18 +18,17 @@ from tagger.tags import Language
 from tagger.ui.examples import example_route, load_examples
 from tagger.ui.tag_tab import STATIC, build_tag_tab
 from tagger.ui.theme import make_theme
-from tagger.ui.translations import LANGUAGES, PAGE
+from tagger.ui.translations import LANGUAGES, PAGE, TAG_TAB
 
 __all__ = ["build_app", "launch_options", "routes"]
 
 # Uploads through Gradio's own endpoints are files; they go after ten minutes.
 _KEEP_SECONDS = 600
-# The style is here because Gradio keeps page.css away from its footer: on small screens it hides
-# its first button, but not the dot after it.
+# Gradio sets a dot after its one link; page.css does not reach the footer.
 _HEAD = """
 <meta name="color-scheme" content="light dark">
 <meta name="description" content="Suggests tags for illustrations.">
-<style>@media (max-width: 640px) { footer .divider { display: none !important; } }</style>
+<style>footer .divider { display: none !important; }</style>
 """
 
 
@@ -42,7 +42,7 @@ def build_app(services: Services) -> gr.Blocks:
     """
     i18n = _i18n(services)
     with gr.Blocks(
-        title=PAGE["en"]["title"],
+        title=PAGE["en"]["title"],  # not translated by Gradio; the tab's script does it
         analytics_enabled=False,
         delete_cache=(_KEEP_SECONDS, _KEEP_SECONDS),
     ) as app:
@@ -61,7 +61,8 @@ def launch_options(services: Services) -> dict[str, Any]:
         "head": _HEAD,
         "i18n": _i18n(services),
         "favicon_path": STATIC / "icon.svg",
-        "footer_links": ["api", "settings"],
+        # Not "settings": its language switch knows Gradio's words, not those of our components.
+        "footer_links": ["api"],
     }
 
 
@@ -93,16 +94,22 @@ def about(services: Services, lang: Language) -> str:
         count=len(services.tagger.tags),
         data=words["model_data"].format(data=_listed(data, lang)) if data else "",
     )
-    return f"{model} {words['programs']}"
+    programs = words["programs"].format(root=services.settings.root_path)
+    return f"{model}{TAG_TAB[lang]['gap']}{programs}"
 
 
 def data_names(training_data: Iterable[Any]) -> list[str]:
-    """Names of data sets, from a bundle's list of names or of objects with a name."""
-    names = (entry.get("name") if isinstance(entry, dict) else entry for entry in training_data)
-    return [_plain(name) for name in names if isinstance(name, str) and name.strip()]
+    """Names of collections of pictures, from what a bundle says of its training data.
+
+    An entry is an object with a name, or a line such as ``Noto Emoji (where), licence``, of which
+    the name is kept. A line such as ``Tags: where from`` names no pictures.
+    """
+    entries = (entry.get("name") if isinstance(entry, dict) else entry for entry in training_data)
+    names = (re.split(r" \(|[,;]", entry)[0] for entry in entries if isinstance(entry, str))
+    return list(dict.fromkeys(_plain(name) for name in names if name.strip() and ":" not in name))
 
 
-def _listed(names: list[str], lang: Language, most: int = 6) -> str:
+def _listed(names: list[str], lang: Language, most: int = 5) -> str:
     separator = "、" if lang == "ja" else ", "
     first = separator.join(names[:most])
     if len(names) <= most:

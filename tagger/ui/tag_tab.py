@@ -69,7 +69,7 @@ TEMPLATE = f"""
   <p class="tg-facts"></p>
   <section class="tg-examples" data-label="examples">
     <h2 data-word="examples"></h2>
-    <ul class="tg-shelf"></ul>
+    <ul class="tg-shelf" role="list"></ul>
   </section>
   <p class="tg-credit"></p>
   <section class="tg-yours" data-label="yours" hidden>
@@ -77,7 +77,7 @@ TEMPLATE = f"""
       <h2 data-word="yours"></h2>
       <button type="button" class="tg-clear" data-word="clear"></button>
     </div>
-    <ul class="tg-strip"></ul>
+    <ul class="tg-strip" role="list"></ul>
   </section>
 </div>
 <div class="tg-right">
@@ -87,7 +87,7 @@ TEMPLATE = f"""
       <p class="tg-model"></p>
     </div>
     <div class="tg-frame">
-      <ol class="tg-rows"></ol>
+      <ol class="tg-rows" role="list"></ol>
       <div class="tg-empty"><span data-word="empty"></span></div>
     </div>
     <p class="tg-detail"></p>

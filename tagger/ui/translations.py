@@ -23,7 +23,7 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "The picture is read in memory on this server and not kept.",
         "model": "The model, {name}, knows {count} tags{data}. "
         "Photographs, paintings and crowded scenes are new to it: expect poor tags there.",
-        "programs": "For programs there is a [REST API](api/docs).",
+        "programs": "For programs there is a [REST API]({root}/api/docs).",
         "model_data": " and was trained on {data}",
         "more_data": "{first} and {count} more collections",
     },
@@ -34,7 +34,7 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "画像はこのサーバーのメモリー上で読むだけで、保存しません。",
         "model": "モデル「{name}」は{count}個のタグを知っています{data}。"
         "写真、絵画、込み入った場面は学んでいないため、正しく付けられないことがあります。",
-        "programs": "プログラムからは [REST API](api/docs) で使えます。",
+        "programs": "プログラムからは [REST API]({root}/api/docs) で使えます。",
         "model_data": "（学習データ：{data}）",
         "more_data": "{first}ほか{count}種",
     },
@@ -73,7 +73,7 @@ TAG_TAB: Mapping[Language, Mapping[str, str]] = {
         "cutoff_below": "below cut-off {value}",
         "legend": "A tick: the confidence reaches the tag's own cut-off, marked on its bar.",
         "row": "{rank}. {tag}, {group}, {percent}, {verdict}",
-        "hint": "Point at a tag to see how far it can be trusted.",
+        "hint": "Point at a tag, or tap it, to see how far it can be trusted.",
         "detail": "{tag}: from its cut-off of {threshold} up, {precision} of its suggestions were "
         "right and it found {recall} of its pictures, measured on {support} of them.",
         "detail_few": "That is few: take these figures with care.",
@@ -139,7 +139,7 @@ TAG_TAB: Mapping[Language, Mapping[str, str]] = {
         "cutoff_below": "基準 {value} 未満",
         "legend": "チェックは、確信度がそのタグの基準（棒の目盛り）に達した印です。",
         "row": "{rank}. {tag}、{group}、{percent}、{verdict}",
-        "hint": "タグを指すと、どのくらい信じてよいかを示します。",
+        "hint": "タグを指すか触れると、どのくらい信じてよいかを示します。",
         "detail": "{tag}：基準の{threshold}以上のとき、提案の{precision}が正しく、"
         "該当する画像の{recall}を見つけました（{support}枚で測定）。",
         "detail_few": "枚数が少ないので、目安とお考えください。",
@@ -193,10 +193,12 @@ GROUPS: Mapping[Language, Mapping[str, str]] = {
         "copyright": "作品",
         "emotion": "感情",
         "event": "行事",
+        "expression": "表情",
         "face": "顔",
         "flag": "旗",
         "food": "食べ物",
         "general": "一般",
+        "group": "集まり",
         "meta": "メタ",
         "music": "音楽",
         "nature": "自然",
@@ -276,4 +278,4 @@ def group_label(group: str, lang: Language) -> str:
 
 def labels(lang: Language) -> Mapping[str, str]:
     """All fixed words that the script of the Tag tab writes in one language."""
-    return MappingProxyType(dict(TAG_TAB[lang]))
+    return MappingProxyType({**TAG_TAB[lang], "title": PAGE[lang]["title"]})

@@ -147,7 +147,12 @@ def test_examples(visit: Visit) -> None:
 def test_formats_that_the_browser_shows(visit: Visit) -> None:
     person = visit()
     for name, data, fact, first in [
-        ("moving.gif", animation(), re.compile("GIF · .+ · animation of 3 frames, the first was read"), "green"),
+        (
+            "moving.gif",
+            animation(),
+            re.compile("GIF · .+ · animation of 3 frames, the first was read"),
+            "green",
+        ),
         ("still.avif", picture(RED, "AVIF", quality=100), "AVIF", "red"),
         ("small.webp", picture(BLUE, "WEBP", lossless=True), "WebP", "blue"),
         ("photo.jpg", picture(ROSE, "JPEG", quality=95), "JPEG", "rose"),
@@ -412,6 +417,7 @@ def test_a_late_answer_is_not_shown_beside_another_picture(visit: Visit) -> None
 def test_japanese(visit: Visit) -> None:
     person = visit(locale="ja-JP")
     expect(person.page.get_by_role("heading", name="イラストタガー")).to_be_visible()
+    expect(person.page).to_have_title("イラストタガー")
     expect(person.page.get_by_role("tab", name="タグ付け")).to_be_visible()
     expect(person.page.get_by_text("24個のタグを知っています")).to_be_visible()
     person.choose(("red.png", picture(RED)))

@@ -52,6 +52,7 @@ let running = 0;
 // --- fixed words -----------------------------------------------------------------------------------
 
 element.lang = lang;
+document.title = say('title');
 const apple = /mac|iphone|ipad/i.test(navigator.userAgentData?.platform ?? navigator.platform);
 const fixed = { keys: apple ? '⌘V' : 'Ctrl+V', limit: bytes(props.max_bytes) };
 for (const node of findAll('[data-word]')) node.textContent = say(node.dataset.word, fixed);
@@ -162,6 +163,7 @@ function show() {
   if (answer || !item || state === 'failed') {
     rows.forEach((row, index) => fillRow(row, answer?.tags[index] ?? null, index + 1));
     focusable(rows[0]);
+    list.inert = !answer; // ten buttons without a name are no use to anybody
     for (const row of rows) row.button.classList.remove('tg-current');
     detail.textContent = answer ? say('legend') + words.gap + say('hint') : say('legend');
     showOutput();
@@ -224,7 +226,7 @@ copyButton.addEventListener('click', async () => {
     // Without https the clipboard is closed to scripts; the old way still works.
     output.select();
     if (!document.execCommand('copy')) {
-      news.textContent = say('copy_failed');
+      showProblem(say('copy_failed'));
       return;
     }
     copyButton.focus();
