@@ -3,7 +3,8 @@
 The tab is one HTML component with a script of its own, because the page must take any file that
 :mod:`tagger.images` reads (Gradio's picture component refuses some before we see them), by
 clicking, dropping, pasting or an example, and show ten rows that never move. A picture travels in
-one request to a server function and is never written to disk.
+one request to a server function and is not kept: the temporary file that Gradio makes of a request
+is gone before the model sees the picture.
 """
 
 from __future__ import annotations

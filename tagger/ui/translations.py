@@ -20,7 +20,7 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "title": "Illustration tagger",
         "tab_tag": "Tag",
         "lead": "Give it a drawing and read ten tags for it. "
-        "The picture is read in memory on this server and not kept.",
+        "The picture is read on this server and not kept.",
         "model": "The model, {name}, knows {count} tags{data}. "
         "Photographs, paintings and crowded scenes are new to it: expect poor tags there.",
         "programs": "For programs there is a [REST API]({root}/api/docs).",
@@ -31,7 +31,7 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "title": "イラストタガー",
         "tab_tag": "タグ付け",
         "lead": "イラストを置くと、合いそうなタグを十個示します。"
-        "画像はこのサーバーのメモリー上で読むだけで、保存しません。",
+        "画像はこのサーバーで読むだけで、保存しません。",
         "model": "モデル「{name}」は{count}個のタグを知っています{data}。"
         "写真、絵画、込み入った場面は学んでいないため、正しく付けられないことがあります。",
         "programs": "プログラムからは [REST API]({root}/api/docs) で使えます。",

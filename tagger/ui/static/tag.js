@@ -9,7 +9,7 @@ const browser = navigator.language.toLowerCase().startsWith('ja') ? 'ja' : 'en';
 const lang = props.language === 'auto' ? browser : props.language;
 const words = props.words[lang];
 const base = new URL((window.gradio_config?.root ?? new URL('.', document.baseURI).href) + '/');
-const KEPT = 60; // pictures kept in the list; older ones are forgotten
+const KEPT = Math.max(60, props.max_files); // pictures in the list; older ones are forgotten
 const AT_ONCE = 2; // pictures sent at a time: one is read while the next one travels
 
 const find = (selector) => element.querySelector(selector);
@@ -329,10 +329,8 @@ function fail(item, answer) {
     // A single bad file leaves things as they were before it came.
     items = items.filter((other) => other !== item);
     if (!item.again) URL.revokeObjectURL(item.url);
-    if (item === selected) {
-      selected = items.findLast((other) => other.state === 'done') ?? null;
-      show();
-    }
+    if (item === selected) selected = items.findLast((other) => other.state === 'done') ?? null;
+    show();
     showProblem(item.message, item.again ? item : null);
   } else if (item === selected) {
     select(item);
