@@ -78,9 +78,9 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         ),
         "## Training",
         (
-            f"{len(training['history'])} epochs, {training['minutes']} minutes on "
+            f"{training['epochs']} epochs, {training['minutes']} minutes on "
             f"{training['machine']}; sides {recipe['sizes']}, loss {recipe['loss']}, "
-            f"{recipe['optimiser']}. The full recipe and the history are in `metrics.json`."
+            f"{recipe['optimiser']}. The full recipe is in `metrics.json`, the history in `training.json`."
         ),
         "## Data",
         "\n".join(f"- {line}" for line in config["training_data"]),

@@ -328,10 +328,12 @@ def write_bundle(
             if not torch.cuda.is_available()
             else torch.cuda.get_device_name(),
             "size": size,
+            "epochs": len(trained.history),
             "recipe": asdict(trained.recipe),
-            "history": trained.history,
         },
     }
+    # Apart from the figures, which the API gives to everybody who asks for the model.
+    export.write_json(out / "training.json", {"history": trained.history})
     for name in ("comparison", "unseen_style"):
         found = Path(work) / f"{name}.json"
         if found.exists():
