@@ -47,6 +47,7 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         "Validation split (on which everything was chosen):",
         table([("val", facts["val"])]),
         "### By kind of tag",
+        "Among the tags of one kind only, on the pictures that have such a tag.",
         table(list(facts["test_by_group"].items())),
         "### By source",
         table(list(facts["test_by_source"].items())),
@@ -80,7 +81,8 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         (
             f"{training['epochs']} epochs, {training['minutes']} minutes on "
             f"{training['machine']}; sides {recipe['sizes']}, loss {recipe['loss']}, "
-            f"{recipe['optimiser']}. The full recipe is in `metrics.json`, the history in `training.json`."
+            f"{recipe['optimiser']}. The full recipe is in `metrics.json`, the history in "
+            "`training.json`."
         ),
         "## Data",
         "\n".join(f"- {line}" for line in config["training_data"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import platform
@@ -249,6 +248,7 @@ def check_parity(
 def evaluate_model(
     models: Mapping[str, str],
     scores: Scores,
+    calibration: cal.Calibration,
     packed: Packed,
     report: Report,
     sources: Mapping[str, Any],
@@ -279,10 +279,12 @@ def evaluate_model(
         "test_float32": metrics.evaluate(full, labels).as_dict(),
         "test_by_source": {k: v.as_dict() for k, v in by_source.items()},
         "test_by_group": {
-            str(g): metrics.evaluate(shipped[:, groups == g], labels[:, groups == g]).as_dict()
+            str(g): _uncalibrated(metrics.evaluate(shipped[:, groups == g], labels[:, groups == g]))
             for g in np.unique(groups)
         },
-        "val": metrics.evaluate(_sigmoid(scores.val[val]), packed.labels[val_rows]).as_dict(),
+        "val": _uncalibrated(
+            metrics.evaluate(calibration(scores.val[val]), packed.labels[val_rows])
+        ),
     }
 
 
@@ -414,7 +416,7 @@ def compare_recipes(
                 "epochs": len(trained.history),
                 "size": recipe.sizes[-1][1],
                 "minutes": round(trained.seconds / 60, 1),
-                **metrics.evaluate(probabilities[recipe.name], packed.labels[rows]).as_dict(),
+                **_uncalibrated(metrics.evaluate(probabilities[recipe.name], packed.labels[rows])),
             }
         )
         log.info("%s", json.dumps(table[-1]))
@@ -464,9 +466,9 @@ def test_unseen_style(
         for name, mask in (("unseen_style", same & style), ("known_styles", same & ~style)):
             rows = np.flatnonzero(mask)
             logits, _ = loop.predict(trained.network, packed.rgb, rows, size=recipe.sizes[-1][1])
-            figures = metrics.evaluate(_sigmoid(logits), packed.labels[rows]).as_dict()
-            del figures["calibration_error"]  # these logits are not calibrated
-            result[f"{name}_{which}"] = figures
+            result[f"{name}_{which}"] = _uncalibrated(
+                metrics.evaluate(_sigmoid(logits), packed.labels[rows])
+            )
     export.write_json(Path(work) / "unseen_style.json", result)
     return result
 
@@ -475,11 +477,15 @@ def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return (1 / (1 + np.exp(-logits))).astype(np.float32)
 
 
+def _uncalibrated(figures: metrics.Figures) -> dict[str, float | int]:
+    """Figures without the calibration error, where it would say nothing.
+
+    That is where nothing is calibrated yet, where calibration was fitted on the same pictures, and
+    where only pictures that have a tag of some kind are looked at.
+    """
+    return {k: v for k, v in figures.as_dict().items() if k != "calibration_error"}
+
+
 def _within(rows: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
     """Places in ``rows`` of those that are wanted."""
     return np.flatnonzero(np.isin(rows, wanted))
-
-
-def read_picture_bytes(data: bytes, size: int) -> NDArray[np.uint8]:
-    """One encoded picture as serving sees it: uint8 ``[S, S, 3]``."""
-    return letterbox(read(io.BytesIO(data), limits=ImageLimits(), target=size).rgb, size)

@@ -53,7 +53,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.evaluate_model,
-                ["models", "scores", "packed", "taglist", "params:sources"],
+                ["models", "scores", "calibration", "packed", "taglist", "params:sources"],
                 "figures",
             ),
             Node(
