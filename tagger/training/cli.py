@@ -46,7 +46,7 @@ def run_pipeline(name: str, parameters: dict[str, Any], environment: str = "base
         env=environment,
         runtime_params=parameters,
     ) as session:
-        session.run(pipeline_names=[name])
+        session.run(pipeline_names=[name])  # type: ignore[call-arg]
 
 
 def _parser(command: str, purpose: str) -> argparse.ArgumentParser:

@@ -146,7 +146,8 @@ def train(
     watched = packed.rows("val")
     watched = watched[judging[watched]]
     tags = packed.labels.shape[1]
-    network = make_network(recipe, tags).to(device, memory_format=torch.channels_last)
+    network = make_network(recipe, tags).to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = _optimiser(network, recipe)
     steps = max(1, len(rows) // (recipe.batch * world))
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -157,7 +158,13 @@ def train(
         if recipe.ema
         else None
     )
-    state = {"epoch": 0, "history": [], "seconds": 0.0, "best": -1.0, "best_epoch": 0}
+    state: dict[str, Any] = {
+        "epoch": 0,
+        "history": [],
+        "seconds": 0.0,
+        "best": -1.0,
+        "best_epoch": 0,
+    }
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -330,7 +337,7 @@ def _watch(
     device: torch.device,
 ) -> Figures:
     logits, _ = predict(network, packed.rgb, rows, size=size, device=device)
-    return evaluate(1 / (1 + np.exp(-logits)), packed.labels[rows])
+    return evaluate((1 / (1 + np.exp(-logits))).astype(np.float32), packed.labels[rows])
 
 
 def _device(world: int) -> torch.device:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -36,6 +36,10 @@ class TagNetwork(nn.Module):
     bottleneck
         Width of a linear layer between ``pooled`` and the tags; 0 for none.
     """
+
+    backbone: Any
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
