@@ -43,7 +43,7 @@ class View:
 
 
 VIEWS = (
-    View("tag-en-light", "en-US", "light", 1280, 1010, "camping.webp"),
+    View("tag-en-light", "en-US", "light", 1280, 1010, "elephant.webp"),
     View("tag-ja-dark", "ja-JP", "dark", 1280, 1050, "house.webp"),
     View("tag-phone-en-light", "en-US", "light", 390, 1240, "rubber-ducks.webp"),
     View("tag-phone-ja-dark", "ja-JP", "dark", 390, 1240, "christmas-tree.webp"),
