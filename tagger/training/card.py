@@ -125,14 +125,16 @@ def _comparison(found: Mapping[str, Any]) -> list[str]:
             "One small budget for all, on the same validation pictures: each line is ours with "
             "only what its name says changed, but for `published`, which is the published recipe "
             "as it was described. Figures are comparable to each other, not to those above, which "
-            "come from a longer run."
+            "come from a longer run. A few epochs tell which recipe learns faster, not which ends "
+            "better; and minutes are of a machine that may have had other work."
         ),
         table(rows, ("backbone", "size", "epochs", "minutes")),
     ]
     if differences := found.get("difference"):
         lines = [
             f"Differences from `{found['baseline']}`, with 95 % intervals of a bootstrap over "
-            "concepts:",
+            "concepts. Drawing concepts anew repeats pictures, which raises the mean over tags of "
+            "the better ranking, so an interval may lie beside the difference itself:",
             "",
             "| | mAP | micro recall@10 | macro recall@10 | precision@1 |",
             "|---|---|---|---|---|",
