@@ -115,6 +115,11 @@ def test_odd_forms_end_in_an_answer(shared: TestClient, body: bytes, content_typ
         check_problem(response, response.status_code, response.json()["code"])
 
 
+def test_a_line_break_in_a_path_is_refused_in_the_apis_form(shared: TestClient) -> None:
+    for path in ("/api/%0A0", "/api/%0D%0A"):
+        check_problem(shared.get(path), 404, "not-found")
+
+
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(["/api/v1/tags", "/api/v1/models", "/api/docs", "/api/", "/healthz"])
