@@ -60,6 +60,10 @@ class ImageError(TaggerError):
     """A file that cannot be read as a picture."""
 
 
+class StrokesError(TaggerError):
+    """A drawing whose strokes make no sense."""
+
+
 class LimitError(TaggerError):
     """Input that is well-formed but larger, or arrives faster, than the settings allow."""
 

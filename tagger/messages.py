@@ -294,6 +294,29 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "Something went wrong on our side. Try again; if it happens again, please report it.",
         "内部エラーが発生しました。再度お試しのうえ、続く場合はご報告ください。",
     ),
+    # Drawings.
+    "strokes-malformed": (
+        422,
+        "The drawing must be a list of strokes, each [[x, ...], [y, ...]] with as many x as y; "
+        "lists of milliseconds and of pressures may follow.",
+        "描画データはストロークのリストで、各ストロークは同じ個数のxとyを持つ"
+        "[[x, ...], [y, ...]]の形にしてください。ミリ秒と筆圧のリストも続けられます。",
+    ),
+    "strokes-empty": (
+        422,
+        "There is nothing drawn yet. Draw at least one line.",
+        "まだ何も描かれていません。線を1本以上描いてください。",
+    ),
+    "strokes-too-many": (
+        413,
+        "The drawing has more than {limit:,} strokes or points. Draw with fewer.",
+        "ストロークまたは点の数が{limit:,}を超えています。数を減らしてください。",
+    ),
+    "strokes-out-of-range": (
+        422,
+        "The drawing holds numbers that cannot be places, or pressures outside 0 to 1.",
+        "座標として扱えない数値か、0～1の範囲外の筆圧が含まれています。",
+    ),
 }
 
 

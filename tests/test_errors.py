@@ -17,12 +17,21 @@ from tagger.errors import (
     LimitError,
     RequestError,
     SettingsError,
+    StrokesError,
     TaggerError,
 )
 from tagger.messages import KINDS, MESSAGES
 
 PACKAGE = Path(errors.__file__).parent
-CLASSES = (TaggerError, ImageError, LimitError, BundleError, RequestError, SettingsError)
+CLASSES = (
+    TaggerError,
+    ImageError,
+    StrokesError,
+    LimitError,
+    BundleError,
+    RequestError,
+    SettingsError,
+)
 
 
 def _raised() -> Iterator[tuple[str, str, set[str], bool]]:
