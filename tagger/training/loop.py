@@ -21,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tagger.training import losses
 from tagger.training.augment import Augmentation, augment
+from tagger.training.calibration import fit_platt
 from tagger.training.metrics import Figures, evaluate
 from tagger.training.network import TagNetwork
 from tagger.training.packing import Packed
@@ -44,6 +45,12 @@ class Recipe:
         Share of the run over which the augmentation grows to its full ``share``.
     patience
         Epochs without a gain in micro recall@10 after which the run stops; 0 runs to the end.
+    start
+        Settings of a run that goes before, whose averaged weights this one begins with (a warm
+        restart: Loshchilov and Hutter, "SGDR", ICLR 2017); empty for random weights.
+    soften
+        Share of every label that the network of ``start`` says instead of people (Furlanello et
+        al., "Born-Again Neural Networks", ICML 2018): people forget tags, and it remembers some.
     """
 
     name: str = "ours"
@@ -72,6 +79,8 @@ class Recipe:
     plain: bool = False
     leave_out: str = ""
     seed: int = 1
+    start: dict[str, Any] = field(default_factory=dict)
+    soften: float = 0.0
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
@@ -82,7 +91,14 @@ class Recipe:
         values = dict(values)
         if "sizes" in values:
             values["sizes"] = tuple((float(s), int(n)) for s, n in values["sizes"])
+        if values.get("soften") and not values.get("start"):
+            raise ValueError("soften needs start: there is no earlier network to ask")
         return cls(**values)
+
+    def first(self) -> Recipe:
+        """The recipe of the run that goes before: this one with the settings of ``start``."""
+        before = {"name": f"{self.name}-start", "start": {}, "soften": 0.0}
+        return Recipe.from_dict({**asdict(self), **before, **self.start})
 
     def augment_settings(self) -> Augmentation:
         """The augmentation, ``plain`` first, then single settings over it."""
@@ -124,6 +140,7 @@ def train(
     unmirrored: NDArray[np.bool_],
     colours: NDArray[np.bool_],
     judging: NDArray[np.bool_],
+    start: TagNetwork | None = None,
     compile_network: bool = False,
     say: Callable[[str], None] = print,
 ) -> Trained:
@@ -135,6 +152,8 @@ def train(
         bool ``[T]``: tags that forbid mirroring, tags that name a colour.
     judging
         bool ``[N]``: pictures that may judge; those of split ``val`` among them are watched.
+    start
+        The network that ``recipe.start`` led to.
     compile_network
         Use ``torch.compile``; about a third faster on a CPU, after a minute of compiling.
     """
@@ -147,6 +166,8 @@ def train(
     watched = watched[judging[watched]]
     tags = packed.labels.shape[1]
     network = make_network(recipe, tags).to(device)
+    if start is not None:
+        network.load_state_dict(start.state_dict())
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = _optimiser(network, recipe)
     steps = max(1, len(rows) // (recipe.batch * world))
@@ -189,7 +210,10 @@ def train(
     cell_loss = losses.make(recipe.loss, **recipe.loss_settings)
     style_loss = _style_loss() if recipe.style else None
     concept_number = np.unique(packed.concepts, return_inverse=True)[1]
-    labels = torch.from_numpy(packed.labels)
+    labels = torch.from_numpy(packed.labels).float()
+    if recipe.soften and start is not None:
+        said = _answers(start, packed, rows, recipe.sizes[-1][1], device)
+        labels[rows] += recipe.soften * (torch.from_numpy(said) - labels[rows])
     settings = recipe.augment_settings()
     scaler = torch.amp.GradScaler(enabled=False)
     folder.mkdir(parents=True, exist_ok=True)
@@ -215,7 +239,7 @@ def train(
                 torch.from_numpy(packed.rgba[np.sort(batch)][_unsort(batch)])
                 .to(device)
                 .permute(0, 3, 1, 2),
-                y.to(device).float(),
+                y.to(device),
                 size=size,
                 settings=replace(settings, share=settings.share * _ramp(recipe, done)),
                 mirrored=torch.from_numpy(~packed.labels[batch][:, unmirrored].any(1)).to(device),
@@ -338,6 +362,21 @@ def _watch(
 ) -> Figures:
     logits, _ = predict(network, packed.rgb, rows, size=size, device=device)
     return evaluate((1 / (1 + np.exp(-logits))).astype(np.float32), packed.labels[rows])
+
+
+def _answers(
+    network: TagNetwork,
+    packed: Packed,
+    rows: NDArray[np.int64],
+    size: int,
+    device: torch.device,
+) -> NDArray[np.float32]:
+    """Probabilities ``[len(rows), T]`` that a finished network gives to its training pictures.
+
+    They are calibrated on the same pictures: taken as labels, their mean has to be that of labels.
+    """
+    logits, _ = predict(network.to(device), packed.rgb, rows, size=size, device=device)
+    return fit_platt(logits, packed.labels[rows])(logits)
 
 
 def _device(world: int) -> torch.device:

@@ -118,15 +118,26 @@ def _train(
 ) -> loop.Trained:
     if run.get("threads"):
         torch.set_num_threads(run["threads"])
-    return loop.train(
+    first = None
+    if recipe.start:
+        first = _train(packed, report, recipe.first(), sources, run, work)
+    trained = loop.train(
         packed,
         recipe,
         folder=work / "runs" / recipe.name,
         unmirrored=np.array([t.name in UNMIRRORED for t in report.tags]),
         colours=np.array([t.group == "color" for t in report.tags]),
         judging=_judging(packed, sources),
+        start=first.network if first else None,
         compile_network=bool(run.get("compile")),
         say=log.info,
+    )
+    if first is None:
+        return trained
+    return replace(
+        trained,
+        history=[*first.history, *trained.history],
+        seconds=first.seconds + trained.seconds,
     )
 
 
