@@ -252,14 +252,21 @@ def _distance(px: Any, py: Any, x: Any, y: Any, dx: Any, dy: Any) -> npt.NDArray
 
 
 def rasterise(
-    strokes: Sequence[Stroke], size: int = SIZE, *, width: float = WIDTH, margin: float = MARGIN
+    strokes: Sequence[Stroke],
+    size: int = SIZE,
+    *,
+    width: float = WIDTH,
+    margin: float = MARGIN,
+    order: bool = False,
 ) -> Floats:
-    """Draw strokes as a picture float32 ``[size, size]``, ink 1 on 0.
+    """Draw strokes as a picture float32 ``[C, size, size]``, ink 1 on 0.
 
     The box around all points is scaled evenly until its longer side fills the picture but for the
-    margin, and centred. The ink at a pixel is ``clip(width / 2 + 1/2 - d, 0, 1)`` where ``d`` is
-    the distance in pixels from the pixel's centre to the nearest line: what a round pen of that
-    width leaves, smooth over one pixel. A drawing of one point is a dot in the middle.
+    margin, and centred. Lines are cut into equal pieces that reach at most 4 pixels along either
+    axis. A piece leaves ``clip(width / 2 + 1/2 - d, 0, 1)`` at a pixel, where ``d`` is the distance
+    in pixels from the pixel's centre to the nearest point of the piece: what a round pen of that
+    width leaves, smooth over one pixel. The first plane is the largest over the pieces. A drawing
+    of one point is a dot in the middle.
 
     Parameters
     ----------
@@ -267,8 +274,12 @@ def rasterise(
         Side in pixels.
     width, margin : float
         Pixels.
+    order : bool
+        Whether a second plane says when the ink came: the largest of each piece's ink times the
+        share (0-1) of the drawing's whole length that the pen had gone at that nearest point. So
+        C is 1 or 2.
     """
-    picture: Floats = rasterise_many([strokes], size, width=width, margin=margin)[0, 0]
+    picture: Floats = rasterise_many([strokes], size, width=width, margin=margin, order=order)[0]
     return picture
 
 
@@ -278,8 +289,9 @@ def rasterise_many(
     *,
     width: float | Sequence[float] | npt.NDArray[Any] = WIDTH,
     margin: float = MARGIN,
+    order: bool = False,
 ) -> Floats:
-    """Draw several drawings: float32 ``[N, 1, size, size]``; see :func:`rasterise`.
+    """Draw several drawings: float32 ``[N, C, size, size]``; see :func:`rasterise`.
 
     Parameters
     ----------
@@ -292,15 +304,15 @@ def rasterise_many(
     window = math.ceil(_PIECE + 2 * float(half.max(initial=0.0))) + 1
     border = window + math.ceil(float(half.max(initial=0.0)))
     side = size + 2 * border
-    canvas = np.zeros((count, side, side), np.float32)
+    canvas = np.zeros((1 + order, count, side, side), np.float32)
+    planes = canvas.reshape(1 + order, -1)
     pieces = _pieces(drawings, size, margin)
-    flat = canvas.reshape(-1)
     step = np.arange(window, dtype=np.int64)
     offsets = (step[:, None] * side + step).ravel()
     rows, columns = (grid.ravel().astype(np.float32) for grid in np.indices((window, window)))
     for begin in range(0, len(pieces.number), _CHUNK):
         part = slice(begin, begin + _CHUNK)
-        number, x, y, dx, dy = (axis[part] for axis in pieces)
+        number, x, y, dx, dy, gone, going = (axis[part] for axis in pieces)
         reach = half[number]
         left = np.floor(np.minimum(x, x + dx) - reach)
         top = np.floor(np.minimum(y, y + dy) - reach)
@@ -316,24 +328,33 @@ def rasterise_many(
         corner = number * side * side + (top.astype(np.int64) + border) * side
         corner += left.astype(np.int64) + border
         at = (corner[:, None] + offsets)[seen]
-        np.maximum.at(flat, at, np.minimum(ink[seen], np.float32(1)))
+        ink = np.minimum(ink[seen], np.float32(1))
+        np.maximum.at(planes[0], at, ink)
+        if order:
+            when = gone[:, None] + along * going[:, None]
+            np.maximum.at(planes[1], at, ink * when[seen])
     inside = slice(border, border + size)
-    return np.ascontiguousarray(canvas[:, None, inside, inside])
+    return np.ascontiguousarray(canvas[:, :, inside, inside].swapaxes(0, 1))
 
 
 class _Pieces(NamedTuple):
-    """Short straight lines: the drawing's number, start and way of each, in pixels."""
+    """Short straight lines: the drawing's number, start and way of each in pixels.
+
+    ``gone`` and ``going`` are the shares of the drawing's length before and of the piece.
+    """
 
     number: npt.NDArray[np.int64]
     x: Floats
     y: Floats
     dx: Floats
     dy: Floats
+    gone: Floats
+    going: Floats
 
 
 def _pieces(drawings: Sequence[Sequence[Stroke]], size: int, margin: float) -> _Pieces:
     """All lines of all drawings, placed in their pictures and cut short."""
-    numbers, xs, ys, dxs, dys = [], [], [], [], []
+    parts: list[list[npt.NDArray[Any]]] = []
     for nth, strokes in enumerate(drawings):
         left, top, right, bottom = _bounds(strokes)
         extent = max(right - left, bottom - top)
@@ -347,24 +368,21 @@ def _pieces(drawings: Sequence[Sequence[Stroke]], size: int, margin: float) -> _
         # From the end of one stroke to the start of the next the pen is up. A line of no length
         # remains there, which is the dot that the pen's end leaves.
         dx[last] = dy[last] = 0.0
-        numbers.append(np.full(len(x), nth))
-        xs.append(x)
-        ys.append(y)
-        dxs.append(dx)
-        dys.append(dy)
-    if not numbers:
+        length = np.hypot(dx, dy)
+        whole = length.sum()
+        # A drawing of nothing but dots has come to its end with each of them.
+        share = length / whole if whole > 0 else np.zeros_like(length)
+        gone = np.cumsum(share) - share if whole > 0 else np.ones_like(length)
+        parts.append([np.full(len(x), nth), x, y, dx, dy, gone, share])
+    if not parts:
         empty = np.empty(0, np.float32)
-        return _Pieces(np.empty(0, np.int64), empty, empty, empty, empty)
-    number, x, y = np.concatenate(numbers), np.concatenate(xs), np.concatenate(ys)
-    dx, dy = np.concatenate(dxs), np.concatenate(dys)
+        return _Pieces(np.empty(0, np.int64), empty, empty, empty, empty, empty, empty)
+    number, x, y, dx, dy, gone, going = (np.concatenate(axis) for axis in zip(*parts, strict=True))
     cuts = np.maximum(1, np.ceil(np.maximum(abs(dx), abs(dy)) / _PIECE)).astype(np.int64)
-    whole = np.repeat(np.arange(len(x)), cuts)
-    before = np.arange(len(whole)) - np.repeat(np.cumsum(cuts) - cuts, cuts)
-    dx, dy = dx / cuts, dy / cuts
-    return _Pieces(
-        number[whole],
-        (x[whole] + before * dx[whole]).astype(np.float32),
-        (y[whole] + before * dy[whole]).astype(np.float32),
-        dx[whole].astype(np.float32),
-        dy[whole].astype(np.float32),
-    )
+    line = np.repeat(np.arange(len(x)), cuts)
+    before = np.arange(len(line)) - np.repeat(np.cumsum(cuts) - cuts, cuts)
+    dx, dy, going = dx / cuts, dy / cuts, going / cuts
+    starts = [start[line] + before * way[line] for start, way in ((x, dx), (y, dy), (gone, going))]
+    ways = [way[line] for way in (dx, dy, going)]
+    x32, y32, gone32, dx32, dy32, going32 = (axis.astype(np.float32) for axis in (*starts, *ways))
+    return _Pieces(number[line], x32, y32, dx32, dy32, gone32, going32)
