@@ -27,7 +27,7 @@ from tagger.errors import TaggerError
 from tagger.services import PictureFacts, Services, build_services
 from tagger.settings import Settings
 from tagger.tags import format_tags
-from tagger.ui import answers, examples, tag_tab, translations
+from tagger.ui import answers, examples, files, tag_tab, translations
 from tests import toy
 
 STATIC = Path(tag_tab.__file__).parent / "static"
@@ -72,7 +72,7 @@ def test_both_languages_have_the_same_words_with_the_same_values(table: str) -> 
 
 
 def test_the_script_and_the_markup_use_just_the_words_that_there_are() -> None:
-    script = (STATIC / "tag.js").read_text(encoding="utf-8")
+    script = files.text("common.js", "tag.js")
     in_markup = set(re.findall(r'data-(?:word|label)="(\w+)"', tag_tab.TEMPLATE))
     words = set(translations.labels("en"))
     assert in_markup | set(re.findall(r"say\('(\w+)'", script)) <= words
@@ -291,13 +291,13 @@ def test_more_than_may_wait_are_told_to_come_back(toy_services: Services) -> Non
 
 def test_nothing_in_the_templates_is_evaluated() -> None:
     # Gradio makes both a Handlebars template and a JavaScript template literal of them.
-    for text in (tag_tab.TEMPLATE, (STATIC / "tag.css").read_text(encoding="utf-8")):
+    for text in (tag_tab.TEMPLATE, files.text("common.css", "tag.css")):
         for mark in ("${", "{{", "`", "\\"):
             assert mark not in text
 
 
 def test_the_script_writes_no_markup() -> None:
-    script = (STATIC / "tag.js").read_text(encoding="utf-8")
+    script = "".join(path.read_text(encoding="utf-8") for path in STATIC.glob("*.js"))
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
         assert way not in script
 

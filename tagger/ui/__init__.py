@@ -16,7 +16,8 @@ from starlette.routing import BaseRoute
 from tagger.services import Services
 from tagger.tags import Language
 from tagger.ui.examples import example_route, load_examples
-from tagger.ui.tag_tab import STATIC, build_tag_tab
+from tagger.ui.files import STATIC
+from tagger.ui.tag_tab import build_tag_tab
 from tagger.ui.theme import make_theme
 from tagger.ui.translations import LANGUAGES, PAGE, TAG_TAB
 

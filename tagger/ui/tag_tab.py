@@ -21,13 +21,13 @@ from tagger import images
 from tagger.errors import LimitError, RequestError, TaggerError
 from tagger.services import Services
 from tagger.tags import Language
+from tagger.ui import files
 from tagger.ui.answers import PREVIEW_SIDE, SHOWN_BY_BROWSERS, answer, preview_url, problem
 from tagger.ui.examples import Example
 from tagger.ui.translations import LANGUAGES, choose_language, labels
 
 _log = logging.getLogger(__name__)
 
-STATIC = Path(__file__).parent / "static"
 TOP = 10
 # Below so many pictures behind a tag's figures the tab says that they are few.
 FEW = 20
@@ -124,8 +124,8 @@ def build_tag_tab(services: Services, examples: Sequence[Example]) -> None:
     settings = services.settings
     gr.HTML(
         html_template=TEMPLATE,
-        css_template=(STATIC / "tag.css").read_text(encoding="utf-8"),
-        js_on_load=(STATIC / "tag.js").read_text(encoding="utf-8"),
+        css_template=files.text("common.css", "tag.css"),
+        js_on_load=files.text("common.js", "tag.js"),
         apply_default_css=False,
         server_functions=[make_tag_picture(services)],
         elem_id="tag-tab",

@@ -1,34 +1,11 @@
-/* The Tag tab in the browser. Gradio runs this text once as the body of a function, with `element`
- * (the root of the markup), `props` (data from Python) and `server` (Python functions).
+/* The Tag tab in the browser, after common.js.
  *
  * Every picture given becomes an item {id, file, name, state, answer, message}. An answer belongs to
- * its item, so a late one can never be shown beside another picture. Words from outside (file names,
- * tags, messages) enter the page through textContent and attributes alone.
+ * its item, so a late one can never be shown beside another picture.
  */
-const browser = navigator.language.toLowerCase().startsWith('ja') ? 'ja' : 'en';
-const lang = props.language === 'auto' ? browser : props.language;
-const words = props.words[lang];
 const base = new URL((window.gradio_config?.root ?? new URL('.', document.baseURI).href) + '/');
 const KEPT = Math.max(60, props.max_files); // pictures in the list; older ones are forgotten
 const AT_ONCE = 2; // pictures sent at a time: one is read while the next one travels
-
-const find = (selector) => element.querySelector(selector);
-const findAll = (selector) => [...element.querySelectorAll(selector)];
-const say = (key, values = {}) =>
-  words[key].replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ''));
-const make = (tag, className, text) => {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-};
-const percent = (share) => {
-  if (share < 0.01) return '<1%';
-  return share > 0.99 && share < 1 ? '>99%' : Math.round(100 * share) + '%';
-};
-const bytes = (count) => count < 1e6
-  ? say('kilobytes', { value: Math.max(1, Math.round(count / 1024)) })
-  : say('megabytes', { value: (count / 1048576).toFixed(1).replace(/\.0$/, '') });
 
 const drop = find('.tg-drop');
 const input = find('.tg-input');
@@ -51,12 +28,10 @@ let running = 0;
 
 // --- fixed words -----------------------------------------------------------------------------------
 
-element.lang = lang;
 document.title = say('title');
 const apple = /mac|iphone|ipad/i.test(navigator.userAgentData?.platform ?? navigator.platform);
 const fixed = { keys: apple ? '⌘V' : 'Ctrl+V', limit: bytes(props.max_bytes) };
-for (const node of findAll('[data-word]')) node.textContent = say(node.dataset.word, fixed);
-for (const node of findAll('[data-label]')) node.setAttribute('aria-label', say(node.dataset.label));
+translate(fixed);
 
 // --- rows ------------------------------------------------------------------------------------------
 
