@@ -84,6 +84,13 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "This is a folder or a device, not a picture file. Choose a file.",
         "フォルダーまたはデバイスです。画像ファイルを選んでください。",
     ),
+    "image-no-lines": (
+        422,
+        "No drawn lines were found in the picture. Take it closer and in even light, with dark "
+        "lines on light paper.",
+        "画像から線を見つけられませんでした。"
+        "明るい紙に濃い線で描き、均一な明るさで近くから撮影してください。",
+    ),
     # Pictures: limits.
     "image-too-many-bytes": (
         413,

@@ -191,7 +191,7 @@ def simplify(strokes: Sequence[Stroke]) -> Strokes:
         x = (stroke.x.astype(np.float64) - left) * scale
         y = (stroke.y.astype(np.float64) - top) * scale
         x, y = _resample(x, y, 1.0)
-        keep = _rdp(x, y, _SIMPLE_EPSILON)
+        keep = rdp(x, y, _SIMPLE_EPSILON)
         out.append(
             Stroke(
                 np.rint(x[keep]).astype(np.float32),
@@ -220,10 +220,23 @@ def _resample(
     return np.interp(at, along, x), np.interp(at, along, y)
 
 
-def _rdp(
+def rdp(
     x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], epsilon: float
 ) -> npt.NDArray[np.bool_]:
-    """Which points Ramer, Douglas and Peucker keep."""
+    """Which points the algorithm of Ramer, Douglas and Peucker keeps.
+
+    Parameters
+    ----------
+    x, y : float64, shape [P]
+        A line of at least one point.
+    epsilon : float
+        How far a point that is left out may lie from the line through the others.
+
+    Returns
+    -------
+    bool, shape [P]
+        True for the first, the last and all that matter.
+    """
     keep = np.zeros(len(x), bool)
     keep[[0, -1]] = True
     todo = [(0, len(x) - 1)]
