@@ -64,6 +64,10 @@ class StrokesError(TaggerError):
     """A drawing whose strokes make no sense."""
 
 
+class StoreError(TaggerError):
+    """A collection that cannot be read or written now, or a value that it does not take."""
+
+
 class LimitError(TaggerError):
     """Input that is well-formed but larger, or arrives faster, than the settings allow."""
 

@@ -200,6 +200,88 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "Many pictures are being read right now. Try again in a few seconds.",
         "現在混み合っています。数秒後にもう一度お試しください。",
     ),
+    # The collection: what people give.
+    "label-empty": (
+        422,
+        "The label is empty. Write a word for what the drawing shows.",
+        "ラベルが空です。描いたものを表す言葉を入力してください。",
+    ),
+    "label-too-long": (
+        422,
+        "The label is longer than {limit} characters. Write a shorter one.",
+        "ラベルが{limit}文字を超えています。短くしてください。",
+    ),
+    "label-characters": (
+        422,
+        "The label has characters that cannot be shown. Write letters, digits and spaces.",
+        "ラベルに表示できない文字があります。文字、数字、空白で入力してください。",
+    ),
+    "drawing-invalid": (
+        422,
+        "The drawing cannot be kept: the value of “{field}” is out of range.",
+        "描画を保存できません。「{field}」の値が範囲外です。",
+    ),
+    "drawing-not-found": (
+        404,
+        "There is no such drawing among yours. It may have been deleted.",
+        "あなたの描画の中に見つかりません。削除された可能性があります。",
+    ),
+    "store-full": (
+        507,
+        "The disk is full or cannot be written, so this was not saved; nothing that was saved before is lost. "
+        "Try again when there is room.",
+        "ディスクに空きがないか書き込めないため、保存できませんでした。保存済みのものは失われていません。"
+        "空きができてから、もう一度お試しください。",
+    ),
+    "store-busy": (
+        503,
+        "The collection is in use by another program and could not be reached in time. "
+        "Try again in a few seconds.",
+        "ほかのプログラムが使用中のため、時間内に利用できませんでした。数秒後にもう一度お試しください。",
+    ),
+    "store-read-only": (
+        503,
+        "The collection can be read but not written here. Check the permissions of the data "
+        "folder or of the database's user.",
+        "データベースに書き込めません。データフォルダーまたはユーザーの権限を確認してください。",
+    ),
+    "store-unavailable": (
+        503,
+        "The collection's database cannot be reached. Check TAGGER_DATABASE and TAGGER_DATA_DIR, "
+        "and whether the server runs.",
+        "データベースに接続できません。TAGGER_DATABASEとTAGGER_DATA_DIR、サーバーの状態を"
+        "確認してください。",
+    ),
+    "store-damaged": (
+        500,
+        "The collection's file is damaged or not one of this program. Move it away, or bring back "
+        "a copy.",
+        "データベースのファイルが壊れているか、別のものです。移動するか、控えから戻してください。",
+    ),
+    "store-too-new": (
+        500,
+        "The collection was written by a newer version of this program. Update the program.",
+        "より新しい版で作られたデータベースです。プログラムを更新してください。",
+    ),
+    "store-bad-url": (
+        500,
+        "TAGGER_DATABASE cannot be used. Write sqlite:///FILE or postgresql://USER@HOST/NAME.",
+        "TAGGER_DATABASEが正しくありません。sqlite:///ファイル名かpostgresql://ユーザー@ホスト/名前"
+        "で指定してください。",
+    ),
+    "store-no-driver": (
+        500,
+        "PostgreSQL needs a driver. Install it with: pip install 'psycopg[binary]'.",
+        "PostgreSQLにはドライバーが必要です。pip install 'psycopg[binary]'で"
+        "インストールしてください。",
+    ),
+    "store-failed": (
+        500,
+        "The database refused the operation; nothing was changed. Try again; if it happens "
+        "again, please report it.",
+        "データベースの処理に失敗しました。変更はされていません。"
+        "再度お試しのうえ、続く場合はご報告ください。",
+    ),
     # Models.
     "bundle-not-found": (
         503,

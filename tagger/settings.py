@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     ByteSize,
     Field,
+    SecretStr,
     ValidationError,
     field_validator,
 )
@@ -79,6 +80,14 @@ class Settings(BaseSettings):
         Files in one request of the API, or one selection on the page.
     data_dir : Path
         Folder for what the app writes.
+    database : secret str
+        Where drawings are collected: ``sqlite:///FILE`` or ``postgresql://USER:PASSWORD@HOST/NAME``;
+        empty for a file in `data_dir`.
+    hub_dataset : str
+        Dataset repository on the Hugging Face Hub, ``owner/name``, to which consenting drawings
+        are pushed; empty for none.
+    hub_token : secret str
+        A token that may write there; empty for no pushes.
     language : {"auto", "en", "ja"}
         Language of the page; ``"auto"`` follows the browser.
     log_level : str
@@ -116,6 +125,10 @@ class Settings(BaseSettings):
     max_files: int = Field(default=32, ge=1, le=10_000)
 
     data_dir: Path = _ROOT / "data"
+    # Secret: the URL may hold a password.
+    database: SecretStr = SecretStr("")
+    hub_dataset: str = Field(default="", pattern=r"^$|^[\w.-]+/[\w.-]+$")
+    hub_token: SecretStr = SecretStr("")
     language: Literal["auto", "en", "ja"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -131,6 +144,12 @@ class Settings(BaseSettings):
         if value and not value.startswith("/"):
             raise ValueError("must start with a slash")
         return value
+
+    @property
+    def database_url(self) -> str:
+        """Where drawings are collected, as `tagger.collection.Store.open` takes it."""
+        file = self.data_dir.expanduser().resolve() / "collection.sqlite3"
+        return self.database.get_secret_value() or f"sqlite:///{file}"
 
     @property
     def image_limits(self) -> ImageLimits:

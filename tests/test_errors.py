@@ -17,6 +17,7 @@ from tagger.errors import (
     LimitError,
     RequestError,
     SettingsError,
+    StoreError,
     StrokesError,
     TaggerError,
 )
@@ -27,6 +28,7 @@ CLASSES = (
     TaggerError,
     ImageError,
     StrokesError,
+    StoreError,
     LimitError,
     BundleError,
     RequestError,
