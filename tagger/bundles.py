@@ -114,6 +114,19 @@ class BundleConfig(_Model):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """Which model answered. ``hash`` identifies its weights and its list of names."""
+
+    name: str
+    version: str
+    hash: str
+
+    def to_dict(self) -> dict[str, str]:
+        """JSON-ready form."""
+        return {"name": self.name, "version": self.version, "hash": self.hash}
+
+
+@dataclass(frozen=True, slots=True)
 class OutputNames:
     """Which output of the graph is what; None where the model has none such."""
 

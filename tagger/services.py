@@ -23,7 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from tagger import bundles, images
-from tagger.bundles import BundleConfig
+from tagger.bundles import BundleConfig, ModelFacts
 from tagger.errors import ImageError, TaggerError
 from tagger.illustration import IllustrationTagger, Prediction
 from tagger.images import Picture
@@ -106,19 +106,6 @@ class PictureFacts:
             "frames": self.frames,
             "notes": list(self.notes),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """Which model answered. ``hash`` identifies its weights and tag list."""
-
-    name: str
-    version: str
-    hash: str
-
-    def to_dict(self) -> dict[str, str]:
-        """JSON-ready form."""
-        return {"name": self.name, "version": self.version, "hash": self.hash}
 
 
 @dataclass(frozen=True)
