@@ -391,6 +391,29 @@ def test_reduced_reading_deviates_little_from_full_reading(
     assert np.percentile(deviation, 99) <= 15
 
 
+@pytest.mark.parametrize("subsampling", [0, 2], ids=["4:4:4", "4:2:0"])
+@pytest.mark.parametrize(("kind", "mean"), [("photograph", 0.5), ("line-art", 1.5)])
+def test_so_does_a_large_progressive_jpeg(kind: str, mean: float, subsampling: int) -> None:
+    """`tagger.progressive` reads an eighth of each side and, if halved, a sixteenth of colours."""
+    if kind == "photograph":
+        image = _photograph(4800, 3600)
+    else:
+        image = Image.fromarray(_line_art(1600, 1200)).resize(
+            (4800, 3600), Image.Resampling.NEAREST
+        )
+    options = {"exif": pictures.exif(6)}
+    data = pictures.save(
+        image, "JPEG", quality=90, progressive=True, subsampling=subsampling, **options
+    )
+    picture = read(data, target=150)
+    assert (picture.width, picture.height) == (3600, 4800)
+    assert picture.notes == ("rotated", "reduced")
+    full = letterbox(read(data).rgb, 150).astype(int)
+    deviation = np.abs(full - letterbox(picture.rgb, 150).astype(int))
+    assert deviation.mean() <= (mean if subsampling == 0 else 1.5 * mean)
+    assert np.percentile(deviation, 99) <= 15
+
+
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize(
     "size", [(100, 80), (255, 17), (256, 256), (257, 300), (511, 512), (1000, 37), (37, 1000)]
@@ -609,6 +632,21 @@ def test_memory_of_a_48_megapixel_jpeg_for_a_large_model(
     code, added = _added_memory(photograph_48mp, 448, tmp_path, GOOD["jpeg"]().data)
     assert code == "read"
     assert added < 150 * MIB
+
+
+@pytest.mark.parametrize(
+    ("subsampling", "target"), [(2, 96), (2, 250), (0, 448)], ids=["4:2:0", "4:2:0-250", "4:4:4"]
+)
+def test_memory_of_a_progressive_48_megapixel_jpeg(
+    subsampling: int, target: int, tmp_path: Path
+) -> None:
+    data = pictures.save(
+        _photograph(8000, 6000), "JPEG", quality=88, progressive=True, subsampling=subsampling
+    )
+    assert 8 * MIB < len(data) < 20 * MIB
+    code, added = _added_memory(data, target, tmp_path, GOOD["jpeg"]().data)
+    assert code == "read"
+    assert added < 80 * MIB
 
 
 def test_48_megapixels_are_read_right(photograph_48mp: bytes) -> None:
