@@ -7,11 +7,10 @@ thing, and no message can leak a path, a traceback or the text of a library's ex
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
+from tagger.languages import Language
 from tagger.messages import MESSAGES, render
-
-Language = Literal["en", "ja"]
 
 
 class TaggerError(Exception):

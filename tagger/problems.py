@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tagger.errors import RequestError, TaggerError
+from tagger.languages import LANGUAGES, Language, choose_language
 
 _log = logging.getLogger(__name__)
 
@@ -30,22 +31,13 @@ class ProblemResponse(JSONResponse):
     media_type = "application/problem+json"
 
 
-def language(request: Request) -> str:
+def language(request: Request) -> Language:
     """English or Japanese: the query's ``lang``, else what the browser prefers."""
     asked = request.query_params.get("lang")
-    if asked in ("en", "ja"):
-        return asked
-    best, choice = 0.0, "en"
-    for part in request.headers.get("accept-language", "").split(",")[:20]:
-        name, _, weight = part.partition(";q=")
-        primary = name.strip().lower().split("-")[0]
-        try:
-            quality = float(weight) if weight else 1.0
-        except ValueError:
-            continue
-        if primary in ("en", "ja") and best < quality <= 1.0:
-            best, choice = quality, primary
-    return choice
+    for known in LANGUAGES:
+        if asked == known:
+            return known
+    return choose_language(request.headers.get("accept-language"))
 
 
 def problem(error: TaggerError, lang: str = "en", **more: Any) -> dict[str, Any]:

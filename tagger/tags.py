@@ -17,14 +17,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from tagger.errors import BundleError
-
-Language = Literal["en", "ja"]
+from tagger.languages import Language as Language
 
 # Numbers that Danbooru and the WD taggers give to their categories. "rating" and "year" are not
 # descriptions of the picture's content.

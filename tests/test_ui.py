@@ -80,28 +80,6 @@ def test_the_script_and_the_markup_use_just_the_words_that_there_are() -> None:
     assert words - in_script - in_markup == set()
 
 
-@pytest.mark.parametrize(
-    ("header", "language"),
-    [
-        ("ja", "ja"),
-        ("ja-JP,ja;q=0.9,en;q=0.8", "ja"),
-        ("en-US,en;q=0.9,ja;q=0.8", "en"),
-        ("fr,ja;q=0.5,en;q=0.4", "ja"),
-        ("en;q=0.4, ja; q=0.5", "ja"),
-        ("JA", "ja"),
-        ("fr-FR", "en"),
-        ("ja;q=0", "en"),
-        ("ja;q=x", "en"),
-        ("japanese", "en"),
-        ("", "en"),
-        (None, "en"),
-        (",;=;,q=q" * 1000, "en"),
-    ],
-)
-def test_language_of_a_browser(header: str | None, language: str) -> None:
-    assert translations.choose_language(header) == language
-
-
 def test_about_names_the_model_and_its_data(toy_services: Services) -> None:
     text = ui.about(toy_services, "en")
     assert "toy" in text

@@ -13,13 +13,14 @@ from typing import Any
 import gradio as gr
 from starlette.routing import BaseRoute
 
+from tagger.languages import LANGUAGES, Language
 from tagger.services import Services
-from tagger.tags import Language
+from tagger.ui.draw_tab import build_draw_tab
 from tagger.ui.examples import example_route, load_examples
 from tagger.ui.files import STATIC
 from tagger.ui.tag_tab import build_tag_tab
 from tagger.ui.theme import make_theme
-from tagger.ui.translations import LANGUAGES, PAGE, TAG_TAB
+from tagger.ui.translations import PAGE, TAG_TAB
 
 __all__ = ["build_app", "launch_options", "routes"]
 
@@ -48,9 +49,14 @@ def build_app(services: Services) -> gr.Blocks:
         delete_cache=(_KEEP_SECONDS, _KEEP_SECONDS),
     ) as app:
         gr.Markdown(i18n("header"), elem_id="tagger-header")
-        gr.Markdown(i18n("about"), elem_id="tagger-about")
-        with gr.Tabs(), gr.Tab(i18n("tab_tag"), id="tag"):
-            build_tag_tab(services, load_examples())
+        with gr.Tabs():
+            with gr.Tab(i18n("tab_tag"), id="tag"):
+                gr.Markdown(i18n("about"), elem_id="tagger-about")
+                build_tag_tab(services, load_examples())
+            if services.draw is not None:
+                with gr.Tab(i18n("tab_draw"), id="draw"):
+                    gr.Markdown(i18n("draw_about"), elem_id="draw-about")
+                    build_draw_tab(services, services.draw)
     return app
 
 
@@ -78,10 +84,14 @@ def _i18n(services: Services) -> gr.I18n:
     for language in LANGUAGES:
         shown = language if fixed == "auto" else fixed
         words = PAGE[shown]
+        draw = services.draw
+        lead = words["lead"] if draw is None else words["lead_draw"]
         tables[language] = {
             "tab_tag": words["tab_tag"],
-            "header": f"# {words['title']}\n\n{words['lead']}",
+            "tab_draw": words["tab_draw"],
+            "header": f"# {words['title']}\n\n{lead}",
             "about": about(services, shown),
+            "draw_about": words["draw_about"].format(count=len(draw.prompts) if draw else 0),
         }
     return gr.I18n(**tables)
 

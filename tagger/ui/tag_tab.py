@@ -19,12 +19,12 @@ import gradio as gr
 
 from tagger import images
 from tagger.errors import LimitError, RequestError, TaggerError
+from tagger.languages import LANGUAGES, Language, choose_language
 from tagger.services import Services
-from tagger.tags import Language
 from tagger.ui import files
 from tagger.ui.answers import PREVIEW_SIDE, SHOWN_BY_BROWSERS, answer, preview_url, problem
 from tagger.ui.examples import Example
-from tagger.ui.translations import LANGUAGES, choose_language, labels
+from tagger.ui.translations import labels
 
 _log = logging.getLogger(__name__)
 

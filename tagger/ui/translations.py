@@ -10,17 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tagger.tags import Language
-
-LANGUAGES: tuple[Language, ...] = ("en", "ja")
+from tagger.languages import LANGUAGES as LANGUAGES
+from tagger.languages import Language
+from tagger.languages import choose_language as choose_language
 
 # Label and header, translated by Gradio in the browser.
 PAGE: Mapping[Language, Mapping[str, str]] = {
     "en": {
         "title": "Illustration tagger",
         "tab_tag": "Tag",
+        "tab_draw": "Draw",
         "lead": "Give it a drawing and read ten tags for it. "
         "The picture is read on this server and not kept.",
+        "lead_draw": "Give it an illustration and read ten tags for it, or draw and see it named. "
+        "Pictures are read on this server and not kept, drawings only when you save them.",
+        "draw_about": "It knows {count} words, and learns new ones from you.",
         "model": "The model, {name}, knows {count} tags{data}. "
         "Photographs, paintings and crowded scenes are new to it: expect poor tags there.",
         "programs": "For programs there is a [REST API]({root}/api/docs).",
@@ -30,8 +34,12 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
     "ja": {
         "title": "イラストタガー",
         "tab_tag": "タグ付け",
+        "tab_draw": "お絵かき",
         "lead": "イラストを置くと、合いそうなタグを十個示します。"
         "画像はこのサーバーで読むだけで、保存しません。",
+        "lead_draw": "イラストを置くと合いそうなタグを十個示し、絵を描くと何の絵かを当てます。"
+        "画像はこのサーバーで読むだけで保存せず、絵は保存を押したときだけ残します。",
+        "draw_about": "{count}個の言葉を知っていて、新しい言葉も教えられます。",
         "model": "モデル「{name}」は{count}個のタグを知っています{data}。"
         "写真、絵画、込み入った場面は学んでいないため、正しく付けられないことがあります。",
         "programs": "プログラムからは [REST API]({root}/api/docs) で使えます。",
@@ -241,34 +249,6 @@ NOTES: Mapping[Language, Mapping[str, str]] = {
         "transparent": "透明部分は白として処理",
     },
 }
-
-
-def choose_language(accept_language: str | None) -> Language:
-    """The page's language for a browser's ``Accept-Language`` header.
-
-    Parameters
-    ----------
-    accept_language : str or None
-        Such as ``"ja,en-US;q=0.9"``; whatever a client sends.
-
-    Returns
-    -------
-    {"en", "ja"}
-        The one of the two with the greater weight, the earlier of equals; English for neither.
-    """
-    best: Language = "en"
-    weight = 0.0
-    for part in (accept_language or "")[:1000].split(","):
-        name, _, parameter = part.strip().partition(";")
-        primary = name.strip().lower().partition("-")[0]
-        try:
-            value = float(parameter.strip().removeprefix("q=")) if parameter else 1.0
-        except ValueError:
-            continue
-        for language in LANGUAGES:
-            if primary == language and value > weight:
-                best, weight = language, value
-    return best
 
 
 def group_label(group: str, lang: Language) -> str:
