@@ -24,6 +24,7 @@ from PIL import Image
 
 from tagger import bundles, images
 from tagger.bundles import BundleConfig, ModelFacts
+from tagger.drawing import DrawServices
 from tagger.errors import ImageError, TaggerError
 from tagger.illustration import IllustrationTagger, Prediction
 from tagger.images import Picture
@@ -179,6 +180,8 @@ class Services:
         Of the bundle.
     metrics : mapping
         The bundle's figures.
+    draw : DrawServices or None
+        What recognises and collects drawings; None where there is no recogniser.
     """
 
     settings: Settings
@@ -186,6 +189,7 @@ class Services:
     config: BundleConfig
     hash: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    draw: DrawServices | None = None
     # Reading and tagging have a bound each, shared by all doors: pictures are read while the
     # model works on others, and neither can take more memory than its places allow.
     _readers: ThreadPoolExecutor = field(init=False, repr=False)
