@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -11,7 +14,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tagger.bundles import BundleConfig, InputSpec
+from tagger import strokes
+from tagger.bundles import BundleConfig, InputSpec, ModelFacts
+from tagger.drawing import (
+    Gallery,
+    GalleryDrawing,
+    KnownWord,
+    RankedWord,
+    Recognition,
+    SavedDrawing,
+)
+from tagger.errors import ImageError, StoreError, StrokesError
 from tagger.illustration import Prediction
 from tagger.services import Services
 from tagger.settings import Settings
@@ -48,10 +61,12 @@ class FakeTagger:
                 self.running -= 1
 
 
-def make_services(tagger: FakeTagger | None = None, **settings: Any) -> Services:
-    """Services around a stand-in."""
+def make_services(
+    tagger: FakeTagger | None = None, draw: FakeDraw | None = None, **settings: Any
+) -> Services:
+    """Services around stand-ins."""
     config = BundleConfig(name="fake", version="0", input=InputSpec(size=16))
-    return Services(Settings(**settings), tagger or FakeTagger(), config, "f" * 16)
+    return Services(Settings(**settings), tagger or FakeTagger(), config, "f" * 16, draw=draw)
 
 
 def picture(
@@ -61,3 +76,176 @@ def picture(
     file = BytesIO()
     Image.new("RGBA" if len(color) == 4 else "RGB", size, color).save(file, kind)
     return file.getvalue()
+
+
+WORDS = {
+    "cat": "猫",
+    "house": "家",
+    "sun": "太陽",
+    "tree": "木",
+    "fish": "魚",
+    "star": "星",
+    "flower": "花",
+    "car": "車",
+    "cup": "カップ",
+    "book": "本",
+    "moon": "月",
+    "bird": "鳥",
+}
+TAUGHT = 5
+
+
+@dataclass
+class FakeDraw:
+    """Stands for ``tagger.drawing.DrawServices``: knows a drawing by its number of strokes.
+
+    One stroke is a cat, two are a house, and so on in the order of `WORDS`. A new word is
+    recognised from its fifth drawing on, in drawings of as many strokes as its last.
+    """
+
+    model: ModelFacts = ModelFacts("fake-sketch", "1", "a" * 16)  # noqa: RUF009
+    ready: bool = True
+    before: Callable[[str], object] | None = None
+    kept: dict[str, tuple[str, GalleryDrawing]] = field(default_factory=dict)
+    keys: dict[tuple[str, str], str] = field(default_factory=dict)
+    saves: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def prompts(self) -> tuple[KnownWord, ...]:
+        return tuple(KnownWord(word, name_ja) for word, name_ja in WORDS.items())
+
+    def _enter(self, name: str) -> None:
+        if self.before is not None:
+            self.before(name)
+
+    def recognise(
+        self, data: Any, *, top: int = 10, visitor: str = "", client: str = ""
+    ) -> Recognition:
+        self._enter("recognise")
+        count = len(strokes.parse(data))
+        known = list(WORDS)
+        order = known[(count - 1) % len(known) :] + known[: (count - 1) % len(known)]
+        shares = 0.6 * 0.4 ** np.arange(len(order))
+        ranked = [
+            RankedWord(word, float(share), WORDS[word])
+            for word, share in zip(order, shares, strict=True)
+        ]
+        with self.lock:
+            self.asked.append(count)
+            own = [drawing for who, drawing in self.kept.values() if who == visitor]
+        amounts = Counter(drawing.label for drawing in own)
+        last = {drawing.label: len(drawing.strokes) for drawing in own}
+        for word, amount in amounts.items():
+            if word not in WORDS and amount >= TAUGHT and last[word] == count:
+                ranked.insert(0, RankedWord(word, 0.8, learnt=True))
+        return Recognition(tuple(ranked[:top]), 0.001, self.model)
+
+    def trace(self, source: Any) -> list[list[list[float]]]:
+        self._enter("trace")
+        try:
+            image = np.asarray(Image.open(BytesIO(source)).convert("L"))
+        except OSError:
+            raise ImageError("image-unreadable") from None
+        rows, columns = np.nonzero(image < 128)
+        if not len(rows):
+            raise StrokesError("strokes-empty")
+        left, right = int(columns.min()), int(columns.max())
+        top, bottom = int(rows.min()), int(rows.max())
+        return [[[left, right], [top, bottom]], [[left, right], [bottom, top]]]
+
+    def _word(self, label: str) -> str:
+        label = label.strip()
+        if not label:
+            raise StoreError("label-empty")
+        same = {name_ja: word for word, name_ja in WORDS.items()}
+        return same.get(label, label.casefold() if label.casefold() in WORDS else label)
+
+    def save(
+        self,
+        data: Any,
+        label: str,
+        *,
+        visitor: str,
+        consent: bool = False,
+        predicted: Sequence[tuple[str, float]] = (),
+        source: str = "canvas",
+        key: str | None = None,
+    ) -> SavedDrawing:
+        self._enter("save")
+        drawn = strokes.parse(data)
+        word = self._word(label)
+        with self.lock:
+            known = self.keys.get((visitor, key)) if key else None
+            id = known or secrets.token_hex(8)
+            if not known:
+                simple = strokes.dump(strokes.simplify(drawn))
+                drawing = GalleryDrawing(
+                    id, word, 1_700_000_000_000 + len(self.saves), consent, source, simple
+                )
+                self.kept[id] = visitor, drawing
+                self.keys[visitor, key or id] = id
+                self.saves.append(
+                    {"data": data, "label": word, "consent": consent, "source": source}
+                    | {"visitor": visitor, "predicted": list(predicted), "key": key, "id": id}
+                )
+            count = sum(w == word for w in self._labels(visitor))
+            return SavedDrawing(id, word, 1_700_000_000_000, known is not None, count)
+
+    def _labels(self, visitor: str | None) -> list[str]:
+        with self.lock:
+            return [d.label for who, d in self.kept.values() if visitor in (None, who)]
+
+    def _own(self, id: str, visitor: str) -> GalleryDrawing:
+        with self.lock:
+            who, drawing = self.kept.get(id, ("", None))
+        if drawing is None or who != visitor:
+            raise StoreError("drawing-not-found")
+        return drawing
+
+    def gallery(
+        self, visitor: str, *, label: str | None = None, offset: int = 0, limit: int = 50
+    ) -> Gallery:
+        self._enter("gallery")
+        with self.lock:
+            own = [d for who, d in self.kept.values() if who == visitor and label in (None, d.label)]
+        newest = own[::-1]
+        return Gallery(tuple(newest[offset : offset + limit]), len(own))
+
+    def counts(self, visitor: str | None = None) -> tuple[KnownWord, ...]:
+        return tuple(
+            KnownWord(word, WORDS.get(word), "word" if word in WORDS else "learnt", count)
+            for word, count in Counter(self._labels(visitor)).most_common()
+        )
+
+    def relabel(self, id: str, label: str, visitor: str) -> GalleryDrawing:
+        self._enter("relabel")
+        drawing = dataclasses.replace(self._own(id, visitor), label=self._word(label))
+        self.kept[id] = visitor, drawing
+        return drawing
+
+    def delete(self, id: str, visitor: str) -> None:
+        self._enter("delete")
+        self._own(id, visitor)
+        del self.kept[id]
+
+    def withdraw(self, visitor: str) -> int:
+        self._enter("withdraw")
+        with self.lock:
+            own = [id for id, (who, _) in self.kept.items() if who == visitor]
+            for id in own:
+                del self.kept[id]
+        return len(own)
+
+    def words(
+        self, query: str = "", *, lang: str = "en", visitor: str = "", limit: int = 20
+    ) -> tuple[KnownWord, ...]:
+        self._enter("words")
+        learnt = [word for word in self.counts(visitor) if word.kind == "learnt"]
+        found = [
+            word
+            for word in [*self.prompts, *learnt]
+            if query.casefold() in word.word.casefold() or query in (word.name_ja or "")
+        ]
+        return tuple(sorted(found, key=lambda w: not w.word.startswith(query))[:limit])

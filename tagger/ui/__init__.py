@@ -55,7 +55,6 @@ def build_app(services: Services) -> gr.Blocks:
                 build_tag_tab(services, load_examples())
             if services.draw is not None:
                 with gr.Tab(i18n("tab_draw"), id="draw"):
-                    gr.Markdown(i18n("draw_about"), elem_id="draw-about")
                     build_draw_tab(services, services.draw)
     return app
 
@@ -84,14 +83,12 @@ def _i18n(services: Services) -> gr.I18n:
     for language in LANGUAGES:
         shown = language if fixed == "auto" else fixed
         words = PAGE[shown]
-        draw = services.draw
-        lead = words["lead"] if draw is None else words["lead_draw"]
+        lead = words["lead"] if services.draw is None else words["lead_draw"]
         tables[language] = {
             "tab_tag": words["tab_tag"],
             "tab_draw": words["tab_draw"],
             "header": f"# {words['title']}\n\n{lead}",
             "about": about(services, shown),
-            "draw_about": words["draw_about"].format(count=len(draw.prompts) if draw else 0),
         }
     return gr.I18n(**tables)
 

@@ -24,7 +24,6 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "The picture is read on this server and not kept.",
         "lead_draw": "Give it an illustration and read ten tags for it, or draw and see it named. "
         "Pictures are read on this server and not kept, drawings only when you save them.",
-        "draw_about": "It knows {count} words, and learns new ones from you.",
         "model": "The model, {name}, knows {count} tags{data}. "
         "Photographs, paintings and crowded scenes are new to it: expect poor tags there.",
         "programs": "For programs there is a [REST API]({root}/api/docs).",
@@ -39,7 +38,6 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "画像はこのサーバーで読むだけで、保存しません。",
         "lead_draw": "イラストを置くと合いそうなタグを十個示し、絵を描くと何の絵かを当てます。"
         "画像はこのサーバーで読むだけで保存せず、絵は保存を押したときだけ残します。",
-        "draw_about": "{count}個の言葉を知っていて、新しい言葉も教えられます。",
         "model": "モデル「{name}」は{count}個のタグを知っています{data}。"
         "写真、絵画、込み入った場面は学んでいないため、正しく付けられないことがあります。",
         "programs": "プログラムからは [REST API]({root}/api/docs) で使えます。",

@@ -30,4 +30,5 @@ const translate = (values) => {
   for (const node of findAll('[data-label]')) {
     node.setAttribute('aria-label', say(node.dataset.label, values));
   }
+  for (const node of findAll('[data-placeholder]')) node.placeholder = say(node.dataset.placeholder);
 };

@@ -330,21 +330,25 @@ function makeTile(item) {
   const picture = make('img');
   picture.alt = '';
   picture.src = item.url;
+  // What the browser cannot decode has its name there, until the server's small picture comes.
+  picture.addEventListener('load', () => { tile.dataset.preview = 'shown'; });
   picture.addEventListener('error', () => {
-    if (item.answer?.preview && picture.src !== item.answer.preview) {
-      picture.src = item.answer.preview;
-    } else {
-      picture.hidden = true;
-      tile.append(make('span', 'tg-tilename', item.name));
-    }
+    tile.dataset.preview = 'impossible';
+    useServersPicture(item);
   });
-  tile.append(picture);
+  tile.append(picture, make('span', 'tg-tilename', item.name));
   tile.addEventListener('click', () => {
     hideProblem();
     select(item);
   });
   entry.append(tile);
   return entry;
+}
+function useServersPicture(item) {
+  const tile = item.entry.firstChild;
+  const picture = tile.querySelector('img');
+  const made = item.answer?.preview;
+  if (tile.dataset.preview === 'impossible' && made && picture.src !== made) picture.src = made;
 }
 function showStrip() {
   const listed = items.length < 2 ? [] : items;
@@ -354,6 +358,7 @@ function showStrip() {
     const tile = item.entry.firstChild;
     const words = { failed: 'tile_failed', busy: 'tile_busy', waiting: 'tile_busy' };
     tile.dataset.state = item.state;
+    useServersPicture(item);
     tile.setAttribute('aria-current', String(item === selected));
     tile.title = say(words[item.state] ?? 'tile', { name: item.name });
     tile.setAttribute('aria-label', tile.title);
