@@ -270,6 +270,35 @@ class Services:
             for _, future in waiting:
                 future.cancel()
 
+    def preview(self, source: Source, *, side: int = 640) -> npt.NDArray[np.uint8]:
+        """Make a picture small and plain, for those who cannot show its file.
+
+        It is read under the same limits and by the same few threads as those that are tagged.
+
+        Parameters
+        ----------
+        source : bytes, Path, binary file or PIL image
+            As in :meth:`tag`.
+        side : int
+            Longest side of the result, in pixels; a smaller picture keeps its size.
+
+        Returns
+        -------
+        ndarray
+            uint8 ``[h, w, 3]``: RGB, upright, on white.
+
+        Raises
+        ------
+        TaggerError
+            With a message for the person who gave the picture.
+        """
+        return self._readers.submit(self._make_preview, source, side).result()
+
+    def _make_preview(self, source: Source, side: int) -> npt.NDArray[np.uint8]:
+        image = Image.fromarray(self._read(source, side).rgb)
+        image.thumbnail((side, side))
+        return np.asarray(image)
+
     def close(self) -> None:
         """Stop the reading threads when what they have begun is done."""
         self._readers.shutdown(wait=True, cancel_futures=True)
@@ -292,9 +321,11 @@ class Services:
             for outcome, (name, _) in zip(outcomes, batch, strict=True)
         ]
 
-    def _read(self, source: Source) -> Picture:
+    def _read(self, source: Source, target: int | None = None) -> Picture:
+        """Read for the model, or for a square of `target` pixels."""
+        target = target or self.tagger.size
         try:
-            return images.read(source, limits=self.settings.image_limits, target=self.tagger.size)
+            return images.read(source, limits=self.settings.image_limits, target=target)
         except TaggerError:
             raise
         except Exception as error:

@@ -227,6 +227,47 @@ def test_pictures_are_read_by_few_threads_however_many_ask(
     services.close()
 
 
+@pytest.mark.parametrize("kind", ["TIFF", "PNG", "JPEG"])
+def test_a_preview_is_the_picture_made_small(services: Services, kind: str) -> None:
+    file = BytesIO()
+    halves = np.zeros((1300, 2600, 3), np.uint8)
+    halves[:, 1300:] = RED
+    Image.fromarray(halves).save(file, kind)
+    preview = services.preview(file.getvalue(), side=640)
+    assert preview.shape == (320, 640, 3)
+    np.testing.assert_allclose(preview[100, 100], (0, 0, 0), atol=6)
+    np.testing.assert_allclose(preview[300, 600], RED, atol=6)
+
+
+def test_a_preview_stands_upright_on_white_and_is_never_larger(services: Services) -> None:
+    file = BytesIO()
+    Image.new("RGBA", (30, 20), (0, 0, 0, 0)).save(file, "TIFF", tiffinfo={0x0112: 6})
+    preview = services.preview(file.getvalue())
+    assert preview.shape == (30, 20, 3)
+    assert preview.min() == 255
+
+
+def test_a_preview_is_made_within_the_limits_and_by_the_same_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names: set[str] = set()
+    original = images.read
+
+    def read(source: bytes, **options: object) -> images.Picture:
+        names.add(threading.current_thread().name)
+        return original(source, **options)
+
+    monkeypatch.setattr(images, "read", read)
+    services = make_services(concurrency=1, max_pixels=1000)
+    assert services.preview(picture(size=(25, 40))).shape == (40, 25, 3)
+    with pytest.raises(LimitError, match="megapixels"):
+        services.preview(picture(size=(26, 40)))
+    with pytest.raises(ImageError):
+        services.preview(b"no picture")
+    assert names == {"picture-reader_0"}
+    services.close()
+
+
 def test_a_place_is_given_back_after_an_error() -> None:
     calls = itertools.count()
 

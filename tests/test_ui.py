@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from tagger import server, ui
-from tagger.errors import TaggerError
+from tagger.errors import LimitError, TaggerError
 from tagger.services import PictureFacts, Services, build_services
 from tagger.settings import Settings
 from tagger.tags import format_tags
@@ -170,9 +170,9 @@ def test_notes(
     assert answers.facts(facts)[0] == "30 × 20"
 
 
-def test_a_preview_is_the_picture_made_small() -> None:
-    rgb = np.zeros((1300, 2600, 3), np.uint8)
-    rgb[:, 1300:] = (255, 0, 0)
+def test_a_preview_travels_with_the_answer() -> None:
+    rgb = np.zeros((320, 640, 3), np.uint8)
+    rgb[:, 320:] = (255, 0, 0)
     url = answers.preview_url(rgb)
     kind, data = url.split(",", 1)
     assert kind == "data:image/webp;base64"
@@ -180,6 +180,33 @@ def test_a_preview_is_the_picture_made_small() -> None:
     assert image.size == (640, 320)
     np.testing.assert_allclose(image.getpixel((100, 100)), (0, 0, 0), atol=6)
     np.testing.assert_allclose(image.getpixel((600, 300)), (255, 0, 0), atol=6)
+
+
+@pytest.mark.parametrize(("kind", "has_one"), [("TIFF", True), ("PNG", False), ("AVIF", False)])
+def test_what_browsers_do_not_show_gets_a_preview(tag_picture, kind: str, has_one: bool) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (1500, 600), (0, 0, 255)).save(file, kind)
+    answer = tag_picture(upload(file.getvalue()), visitor())
+    assert len(answer["tags"]) == 10
+    if not has_one:
+        assert answer["preview"] is None
+        return
+    image = Image.open(io.BytesIO(base64.b64decode(answer["preview"].partition(",")[2])))
+    assert image.size == (640, 256)
+
+
+def test_tags_without_a_preview_are_better_than_none(
+    toy_services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Services, source: bytes, *, side: int) -> None:
+        raise LimitError("out-of-memory")
+
+    monkeypatch.setattr(Services, "preview", fail)
+    file = io.BytesIO()
+    Image.new("RGB", (48, 48), (0, 0, 255)).save(file, "TIFF")
+    answer = tag_tab.make_tag_picture(toy_services)(upload(file.getvalue()), visitor())
+    assert answer["preview"] is None
+    assert answer["tags"][0]["name"] == "blue"
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])

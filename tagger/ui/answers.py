@@ -98,18 +98,8 @@ def problem(error: TaggerError, lang: Language) -> dict[str, Any]:
     return {"problem": error.message(lang), "again": error.code in PASSING_ERRORS}
 
 
-def preview_url(rgb: npt.NDArray[np.uint8], side: int = PREVIEW_SIDE) -> str:
-    """A picture as a ``data:`` URL, small enough to travel with an answer.
-
-    Parameters
-    ----------
-    rgb : uint8, shape [h, w, 3]
-        Upright, on white.
-    side : int
-        Longest side of the preview, in pixels.
-    """
-    image = Image.fromarray(rgb)
-    image.thumbnail((side, side))
+def preview_url(rgb: npt.NDArray[np.uint8]) -> str:
+    """A small picture (uint8, shape [h, w, 3]) as a ``data:`` URL that travels with an answer."""
     file = io.BytesIO()
-    image.save(file, "WEBP", quality=80)
+    Image.fromarray(rgb).save(file, "WEBP", quality=80)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")

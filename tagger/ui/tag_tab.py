@@ -17,7 +17,6 @@ from typing import Any
 
 import gradio as gr
 
-from tagger import images
 from tagger.errors import LimitError, RequestError, TaggerError
 from tagger.languages import LANGUAGES, Language, choose_language
 from tagger.services import Services
@@ -185,9 +184,7 @@ def make_tag_picture(services: Services) -> Callable[..., dict[str, Any]]:
     Server functions go past Gradio's queue, so the bound on waiting requests is kept here: what
     would be too many is told to come back.
     """
-    settings = services.settings
-    places = threading.BoundedSemaphore(settings.queue_size)
-    one_preview = threading.Lock()
+    places = threading.BoundedSemaphore(services.settings.queue_size)
 
     def tag_picture(upload: Any, request: gr.Request) -> dict[str, Any]:
         # Whatever a client sends ends in an answer: an exception would reach the page as silence.
@@ -198,11 +195,7 @@ def make_tag_picture(services: Services) -> Callable[..., dict[str, Any]]:
                 raise LimitError("busy")
             try:
                 result = services.tag(data, top=TOP)
-                preview = None
-                if result.picture.format not in SHOWN_BY_BROWSERS:
-                    with one_preview:
-                        read = images.read(data, limits=settings.image_limits, target=PREVIEW_SIDE)
-                        preview = preview_url(read.rgb)
+                preview = make_preview(services, data, result.picture.format)
             finally:
                 places.release()
             return answer(result, lang, preview)
@@ -213,6 +206,19 @@ def make_tag_picture(services: Services) -> Callable[..., dict[str, Any]]:
             return problem(TaggerError("internal"), lang)
 
     return tag_picture
+
+
+def make_preview(services: Services, data: bytes, format: str) -> str | None:
+    """A ``data:`` URL of a picture whose format browsers do not show; None for all others.
+
+    Tags without a preview are better than none: where it fails, the page says that it has none.
+    """
+    if format in SHOWN_BY_BROWSERS:
+        return None
+    try:
+        return preview_url(services.preview(data, side=PREVIEW_SIDE))
+    except TaggerError:
+        return None
 
 
 def parse_upload(upload: Any, lang: Language) -> tuple[bytes, Language]:

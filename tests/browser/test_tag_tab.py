@@ -180,6 +180,36 @@ def test_formats_that_only_the_server_can_show(visit: Visit) -> None:
         assert shown.evaluate("(image) => image.naturalWidth") > 0
 
 
+def test_tiles_of_formats_that_only_the_server_can_show(visit: Visit) -> None:
+    person = visit()
+    person.choose(
+        ("phone.heic", heic(BLUE)), ("scan.tiff", picture(ROSE, "TIFF")), ("a.png", picture(RED))
+    )
+    expect(person.tiles).to_have_count(3)
+    for tile, color in zip(person.tiles.all(), (BLUE, ROSE, RED), strict=True):
+        expect(tile).to_have_attribute("data-state", "done")
+        expect(tile).to_have_attribute("data-preview", "shown")
+        expect(tile.locator(".tg-tilename")).to_be_hidden()
+        expect(tile.locator("img")).to_be_visible()
+        shown = tile.locator("img").evaluate(
+            """(image) => {
+              const canvas = new OffscreenCanvas(1, 1).getContext('2d');
+              canvas.drawImage(image, 0, 0, 1, 1);
+              return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+            }"""
+        )
+        assert all(abs(a - b) <= 12 for a, b in zip(shown, color, strict=True))
+
+
+def test_a_tile_that_nobody_can_show_has_its_name(visit: Visit) -> None:
+    person = visit()
+    person.choose(("red.png", picture(RED)), ("bad.png", b"bad"))
+    tile = person.page.get_by_role("button", name="bad.png, could not be read")
+    expect(tile).to_have_attribute("data-preview", "impossible")
+    expect(tile.locator(".tg-tilename")).to_have_text("bad.png")
+    expect(tile.locator(".tg-tilename")).to_be_visible()
+
+
 def test_transparency_is_said(visit: Visit) -> None:
     person = visit()
     person.choose(("ghost.png", picture((0, 0, 255, 0))))
