@@ -1,8 +1,9 @@
 """Ink thinned to lines of one pixel, and those lines followed.
 
-Thinning is that of Zhang and Suen, "A fast parallel algorithm for thinning digital patterns",
-CACM 27(3), 1984. The lines are followed as a graph whose junctions are passed straight on, as a
-pen does; what thinning alone has made (spurs, bridges) is removed.
+Thinning is that of Guo and Hall, "Parallel thinning with two-subiteration algorithms", CACM 32(3),
+1989: the better known one of Zhang and Suen eats diagonal lines of two pixels. The lines are
+followed as a graph whose junctions are passed straight on, as a pen does; what thinning alone has
+made (spurs, bridges) is removed.
 """
 
 from __future__ import annotations
@@ -27,23 +28,26 @@ _STEPS = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 
 
 def _deletable(second: bool) -> Mask:
-    """Which of the 256 neighbourhoods lose their middle in a half-step of Zhang and Suen."""
+    """Which of the 256 neighbourhoods lose their middle in a half-step of Guo and Hall."""
     table = np.zeros(256, bool)
     for code in range(256):
-        around = [(code >> k) & 1 for k in range(8)]
-        north, _, east, _, south, _, west, _ = around
-        rises = sum(a == 0 and b == 1 for a, b in zip(around, around[1:] + around[:1], strict=True))
-        if second:
-            free = not (north and east and west) and not (north and south and west)
-        else:
-            free = not (north and east and south) and not (east and south and west)
-        table[code] = 2 <= sum(around) <= 6 and rises == 1 and free
+        p2, p3, p4, p5, p6, p7, p8, p9 = (bool(code >> k & 1) for k in range(8))
+        crossings = (
+            (not p2 and (p3 or p4))
+            + (not p4 and (p5 or p6))
+            + (not p6 and (p7 or p8))
+            + (not p8 and (p9 or p2))
+        )
+        neighbours = min(
+            (p9 or p2) + (p3 or p4) + (p5 or p6) + (p7 or p8),
+            (p2 or p3) + (p4 or p5) + (p6 or p7) + (p8 or p9),
+        )
+        held = (p6 or p7 or not p9) and p8 if second else (p2 or p3 or not p5) and p4
+        table[code] = crossings == 1 and 2 <= neighbours <= 3 and not held
     return table
 
 
 _DELETABLE = (_deletable(False), _deletable(True))
-# What the top left pixel of a square of four has around it, and the others of such a square.
-_SQUARE = {(0, 0): 0b00011100, (0, 1): 0b01110000, (1, 0): 0b00000111, (1, 1): 0b11000001}
 
 
 def thin(masks: Mask) -> Mask:
@@ -57,8 +61,7 @@ def thin(masks: Mask) -> Mask:
     Returns
     -------
     bool, shape [N, H, W]
-        Subset of the ink. In contrast to the method as published, which makes a square of two by
-        two pixels vanish, no part vanishes.
+        Subset of the ink, of which no part vanishes or falls apart.
     """
     padded = np.pad(masks, ((0, 0), (1, 1), (1, 1)))
     width = padded.shape[2]
@@ -69,14 +72,7 @@ def thin(masks: Mask) -> Mask:
     while changed:
         changed = False
         for table in _DELETABLE:
-            codes = _codes(flat, ink, offsets)
-            gone = table[codes]
-            corner = np.flatnonzero(gone & (codes == _SQUARE[0, 0]))
-            if corner.size:
-                alone = np.ones(corner.size, bool)
-                for (dy, dx), code in _SQUARE.items():
-                    alone &= _codes(flat, ink[corner] + dy * width + dx, offsets) == code
-                gone[corner[alone]] = False
+            gone = table[_codes(flat, ink, offsets)]
             if gone.any():
                 changed = True
                 flat[ink[gone]] = 0
@@ -164,20 +160,30 @@ def follow(
     radius = [max(float(half_width[round(y), round(x)]), 1.0) for x, y in nodes]
     edges = _without_bridges(nodes, radius, edges)
     edges = _without_spurs(radius, edges, spur)
-    lines = [(line, False) for line in _straight_on(edges, reach=max(3.0, 2.0 * pen))]
-    lines += [(ring, True) for ring in rings]
-    deviation = smoothing * pen
-    smooth = [_smooth(line, deviation, closed) for line, closed in lines]
+    lines = _straight_on(edges, reach=max(6.0, 2.0 * pen))
+    dots += [middle for line in lines if (middle := _as_dot(line, half_width)) is not None]
+    lines = [line for line in lines if _as_dot(line, half_width) is None]
+    smooth = [_smooth(line, smoothing * pen, closed=False) for line in lines]
+    smooth += [_smooth(ring, smoothing * pen, closed=True) for ring in rings]
     # A speck is smaller than the pen's own dot.
     for x, y in dots:
-        if half_width[int(y), int(x)] >= 0.6 * pen:
+        if half_width[round(y), round(x)] >= 0.6 * pen:
             smooth.append(np.array([[x, y]], np.float64))
     return smooth
 
 
+def _as_dot(line: Line, half_width: Pixels) -> tuple[float, float] | None:
+    """The middle of what is longer than wide by chance only: thinned, a dot may be a short line."""
+    left, top = line.min(axis=0)
+    right, bottom = line.max(axis=0)
+    x, y = float(left + right) / 2, float(top + bottom) / 2
+    length = float(np.hypot(*np.diff(line, axis=0).T).sum())
+    return (x, y) if length < half_width[round(y), round(x)] else None
+
+
 def _graph(
     skeleton: Mask,
-) -> tuple[list[tuple[float, float]], list[_Edge], list[tuple[int, int]], list[Line]]:
+) -> tuple[list[tuple[float, float]], list[_Edge], list[tuple[float, float]], list[Line]]:
     """Nodes (ends and junctions, x and y), edges between them, single pixels, closed rings."""
     padded = np.pad(skeleton, 1)
     width = padded.shape[1]
@@ -249,7 +255,7 @@ def _graph(
                 break
             chain.append(after)
         rings.append(np.array([place(p) for p in chain], np.float64))
-    dots = [place(pixel) for pixel, others in near.items() if not others]
+    dots: list[tuple[float, float]] = [place(p) for p, others in near.items() if not others]
     return nodes, edges, dots, rings
 
 

@@ -201,16 +201,16 @@ def ink_mask(grey: Floats, *, min_contrast: float = 0.08) -> Mask:
     Returns
     -------
     bool, shape [H, W]
-        True on ink. Of filled areas wider than the window of the paper's estimate, at least the
-        edge.
+        True on ink. Of filled areas wider than a fifth of the picture, at least the edge.
     """
     side = max(grey.shape)
     smooth = _box(grey, 1) if side >= 200 else grey
     # The paper: what remains after dark things narrower than the window are closed, smoothed.
     window = max(4, side // 10)
     paper = _extreme(_extreme(smooth, window, np.maximum), window, np.minimum)
-    paper = np.maximum(_box(paper, window), 1.0)
-    contrast = np.clip(1.0 - smooth / paper, 0.0, 1.0)
+    # No paper is that much darker than the rest: these are filled areas wider than the window.
+    paper = np.maximum(_box(paper, window), np.float32(0.35) * np.percentile(paper, 95))
+    contrast = np.clip((paper - smooth) / np.maximum(paper, 1.0), 0.0, 1.0)
     # Differences of neighbours show the grain of paper and camera; few of them are edges.
     grain = 1.5 * float(np.median(np.abs(np.diff(contrast, axis=1)))) if side > 1 else 0.0
     floor = max(min_contrast, 4.0 * grain)
@@ -223,7 +223,7 @@ def ink_mask(grey: Floats, *, min_contrast: float = 0.08) -> Mask:
     threshold = ink / 2
     for _ in range(20):
         above = contrast > threshold
-        if not above.any():
+        if above.all() or not above.any():
             break
         middle = (float(contrast[above].mean()) + float(contrast[~above].mean())) / 2
         if abs(middle - threshold) < 1e-3:
