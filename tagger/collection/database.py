@@ -239,7 +239,7 @@ class Database:
 def _parse(url: str) -> URL:
     try:
         parsed = sa.make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # the latter for a port that is no number
         raise StoreError("store-bad-url") from None  # its text may hold a password
     kind = parsed.drivername
     if kind == "sqlite" and parsed.database and parsed.database != ":memory:":
@@ -258,7 +258,8 @@ def _create_engine(url: URL, timeout: float) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     milliseconds = max(1, int(timeout * 1000))
-    options = f"-c lock_timeout={milliseconds} -c statement_timeout={6 * milliseconds}"
+    own = url.query.get("options", "")
+    options = f"-c lock_timeout={milliseconds} -c statement_timeout={6 * milliseconds} {own}"
     arguments = {"connect_timeout": max(2, int(timeout)), "options": options}
     try:
         engine = sa.create_engine(

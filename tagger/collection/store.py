@@ -223,7 +223,7 @@ class Store:
             .order_by(number.desc(), _d.c.label)
         )
         with self.database.read() as connection:
-            return {label: count for label, count in connection.execute(query).tuples()}
+            return {label: count for label, count in connection.execute(query)}
 
     def iterate(
         self,
@@ -258,7 +258,7 @@ class Store:
             .order_by(c.id)
         )
         with self.database.read() as connection:
-            return [LabelChange(*row) for row in connection.execute(query).tuples()]
+            return [LabelChange(*row) for row in connection.execute(query)]
 
     # --- words ----------------------------------------------------------------------------------
 
@@ -364,7 +364,7 @@ def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[Save
     for chunk in _chunks(fresh):
         _insert_new(connection, schema.contents, _columns(schema.contents, chunk))
         added = _r.insert().returning(_r.c.uid, _r.c.seq)
-        numbers = {uid: seq for uid, seq in connection.execute(added, _columns(_r, chunk)).tuples()}
+        numbers = {uid: seq for uid, seq in connection.execute(added, _columns(_r, chunk))}
         chunk = [row | {"seq": numbers[row["uid"]]} for row in chunk]
         connection.execute(_d.insert(), _columns(_d, chunk))
     return answers
@@ -379,7 +379,7 @@ def _known(connection: Connection, rows: Sequence[dict[str, Any]]) -> Iterator[S
             .join(_d, _d.c.seq == _r.c.seq)
             .where(_r.c.uid.in_(given))
         )
-        for uid, label, created in connection.execute(there).tuples():
+        for uid, label, created in connection.execute(there):
             yield Saved(uid, label, created, duplicate=True)
         gone = sa.select(schema.tombstones.c.uid).where(schema.tombstones.c.uid.in_(given))
         for uid in connection.scalars(gone):
