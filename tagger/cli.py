@@ -196,10 +196,8 @@ def _training(command: str, arguments: list[str]) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     from tagger import server
-    from tagger.settings import load_settings, unknown_variables
+    from tagger.settings import load_settings
 
-    for name in unknown_variables():
-        print(f"tagger: there is no setting {name}, it is ignored", file=sys.stderr)
     server.serve(load_settings(host=options.host, port=options.port, bundle=options.bundle))
     return OK
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tagger.errors import SettingsError
 from tagger.services import Services, build_services
-from tagger.settings import Settings
+from tagger.settings import Settings, unknown_variables
 
 _log = logging.getLogger(__name__)
 
@@ -112,6 +112,8 @@ def serve(settings: Settings) -> None:
     )
     # Gradio asks its own address whether it answers.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in unknown_variables():  # never their values, which may be anything
+        _log.warning("there is no setting %s; it is ignored", name)
     services = build_services(settings)
     with _stop_signal() as stopped:
         server = launch(services, host=settings.host, port=settings.port)

@@ -542,10 +542,8 @@ def test_serving_takes_its_address_from_the_command_line(
         server, "serve", lambda settings: served.append((settings.host, settings.port))
     )
     monkeypatch.setenv("TAGGER_PORT", "1234")
-    monkeypatch.setenv("TAGGER_BUNDEL", "misspelt")
-    code, _, err = run("serve", "--host", "0.0.0.0")
+    code, _, _ = run("serve", "--host", "0.0.0.0")
     assert (code, served) == (0, [("0.0.0.0", 1234)])
-    assert "TAGGER_BUNDEL" in err
     run("serve", "--port", 0)
     assert served[1] == ("127.0.0.1", 0)
 

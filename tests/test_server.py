@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tagger.errors import SettingsError
-from tagger.server import Server, free_port, launch
+from tagger.cli import main
+from tagger.errors import SettingsError, TaggerError
+from tagger.server import Server, free_port, launch, serve
 from tagger.services import Services, build_services
-from tagger.settings import Settings
+from tagger.settings import Settings, load_settings
 from tests.api.checks import check_problem
 from tests.fakes import make_services, picture
 
@@ -174,6 +176,31 @@ def test_the_page_is_launched_closed_and_quiet(monkeypatch: pytest.MonkeyPatch) 
     services.close()
 
 
+@pytest.mark.parametrize(
+    "start",
+    [lambda: main(["serve"]), lambda: serve(load_settings())],
+    ids=["command-line", "function"],
+)
+def test_misspelt_settings_are_warned_of_at_the_start(
+    start: Callable[[], object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("TAGGER_BUNDLE", str(tmp_path))  # no model: the start ends there
+    monkeypatch.setenv("TAGGER_BUNDEL", "a-secret")
+    monkeypatch.setenv("TAGGER_MAX_BITES", "1")
+    with contextlib.suppress(TaggerError):
+        start()
+    warned = [r.getMessage() for r in caplog.records if r.name == "tagger.server"]
+    assert warned == [
+        "there is no setting TAGGER_BUNDEL; it is ignored",
+        "there is no setting TAGGER_MAX_BITES; it is ignored",
+    ]
+    assert {r.levelname for r in caplog.records if r.name == "tagger.server"} == {"WARNING"}
+    assert "a-secret" not in caplog.text
+
+
 def test_free_ports_can_be_listened_on() -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)) as listening:
@@ -191,6 +218,7 @@ def test_the_process_ends_well_when_told_to(toy_bundle: Path, stop: signal.Signa
             "TAGGER_BUNDLE": str(toy_bundle),
             "TAGGER_PORT": "0",
             "TAGGER_THREADS": "1",
+            "TAGGER_THREDS": "2",
             # A proxy that is not there must not keep the server from starting.
             "http_proxy": "http://127.0.0.1:9",
             "HTTP_PROXY": "http://127.0.0.1:9",
@@ -213,6 +241,7 @@ def test_the_process_ends_well_when_told_to(toy_bundle: Path, stop: signal.Signa
         _, problems = process.communicate(timeout=60)
         assert process.returncode == 0, problems
         assert "Traceback" not in problems
+        assert "WARNING tagger.server: there is no setting TAGGER_THREDS" in problems
     finally:
         process.kill()
         process.wait()
