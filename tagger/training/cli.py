@@ -61,10 +61,10 @@ def _train(argv: list[str]) -> int:
         "pipeline",
         nargs="?",
         default="tagging",
-        choices=["tagging", "tagging_comparison", "tagging_unseen_style"],
+        choices=["tagging", "tagging_comparison", "tagging_unseen_style", "sketch"],
     )
     parser.add_argument("--data", required=True, help="a .parquet or .csv table, or a folder")
-    parser.add_argument("--out", help="the bundle's folder (default: exported/illustration)")
+    parser.add_argument("--out", help="the bundle's folder (default: one in exported/)")
     parser.add_argument("--env", default="base", choices=["base", "smoke"])
     parser.add_argument(
         "--set",
@@ -78,7 +78,8 @@ def _train(argv: list[str]) -> int:
     if args.work:
         parameters["work"] = args.work
     if args.out:
-        _put(parameters, "bundle.out", args.out)
+        prefix = "sketch." if args.pipeline == "sketch" else ""
+        _put(parameters, f"{prefix}bundle.out", args.out)
     words = ["python -m tagger train", args.pipeline, "--data", Path(args.data).name]
     for item in args.set:
         key, sign, value = item.partition("=")

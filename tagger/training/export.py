@@ -28,14 +28,20 @@ def to_onnx(network: TagNetwork, calibration: Calibration, size: int, path: Path
     """Write the float32 model with the bundle's contract; the batch is dynamic."""
     wrapped = ExportedTagger(
         network.eval(), torch.from_numpy(calibration.slope), torch.from_numpy(calibration.offset)
-    ).eval()
+    )
+    module_to_onnx(wrapped, torch.randint(0, 255, (2, size, size, 3)).float(), OUTPUTS, path)
+
+
+def module_to_onnx(
+    module: torch.nn.Module, example: torch.Tensor, outputs: Sequence[str], path: Path
+) -> None:
+    """Write a module of one input, named ``input``, whose first axis is dynamic, in float32."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    example = torch.randint(0, 255, (2, size, size, 3)).float()
     program = torch.onnx.export(
-        wrapped,
+        module.eval(),
         (example,),
         input_names=["input"],
-        output_names=list(OUTPUTS),
+        output_names=list(outputs),
         dynamic_shapes={"pictures": {0: torch.export.Dim("batch", min=1, max=4096)}},
         dynamo=True,
         verbose=False,
@@ -140,6 +146,11 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write text, atomically."""
     _write(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes, atomically."""
+    _write(path, data)
 
 
 class _Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
-from tagger.training.pipelines import tagging
+from tagger.training.pipelines import sketch, tagging
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -13,5 +13,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "tagging": tagging.create_pipeline(),
         "tagging_comparison": tagging.create_comparison(),
         "tagging_unseen_style": tagging.create_unseen_style(),
+        "sketch": sketch.create_pipeline(),
     }
     return {**made, "__default__": made["tagging"]}

@@ -64,3 +64,74 @@ def table(where: Path, count: int = 96) -> Path:
         )
     pq.write_table(pa.Table.from_pylist(rows), where)
     return where
+
+
+def sketch(word: str, rng: np.random.Generator) -> list[list[list[int]]]:
+    """A made drawing in Quick, Draw!'s form: a line, a box, a cross or a zigzag, a little moved."""
+    shapes = {
+        "line": [[(0, 0), (255, 40)]],
+        "box": [[(0, 0), (200, 0), (200, 200), (0, 200), (0, 0)]],
+        "cross": [[(100, 0), (100, 255)], [(0, 120), (220, 120)]],
+        "zigzag": [[(0, 0), (60, 200), (120, 0), (180, 200), (240, 0)]],
+    }
+    drawing = []
+    for stroke in shapes[word]:
+        points = np.clip(np.array(stroke) + rng.integers(-12, 13, (len(stroke), 2)), 0, 255)
+        drawing.append([points[:, 0].tolist(), points[:, 1].tolist()])
+    return drawing
+
+
+def drawings(where: Path, digits: int = 120) -> Path:
+    """A folder as the recogniser's pipeline reads it: sketches, digits, characters, a teacher."""
+    where.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    words = ("box", "cross", "line", "zigzag")
+    rows = [
+        {"word": word, "split": split, "drawing": sketch(word, rng)}
+        for word in words
+        for split, count in (("train", 24), ("val", 4), ("test", 4))
+        for _ in range(count)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), where / "sketches.parquet")
+    images = np.zeros((digits, 28, 28), np.uint8)
+    labels = np.arange(digits) % 10
+    for image, label in zip(images, labels, strict=True):
+        # A tally of strokes stands for a digit.
+        for bar in range(int(label) % 5 + 1):
+            image[6:22, 4 + 4 * bar : 6 + 4 * bar] = 255
+        image[20 if label > 4 else 6, 4:24] = 255
+    np.savez(where / "digits.npz", images=images, labels=labels)
+    characters = []
+    for number in range(22):
+        angle = number * np.pi / 22
+        for drawer in range(10):
+            page = Image.new("L", (105, 105), 255)
+            dx, dy = 40 * np.cos(angle), 40 * np.sin(angle)
+            wobble = rng.integers(-2, 3)
+            ImageDraw.Draw(page).line(
+                (52 - dx + wobble, 52 - dy, 52 + dx, 52 + dy, 52 + dx, 20), fill=0, width=3
+            )
+            out = io.BytesIO()
+            page.save(out, "PNG")
+            characters.append(
+                {
+                    "alphabet": "made",
+                    "character": str(number),
+                    "drawer": str(drawer),
+                    "image": out.getvalue(),
+                }
+            )
+    pq.write_table(pa.Table.from_pylist(characters), where / "omniglot.parquet")
+    arrays = {}
+    shapes = [(1, 16), (16, 16), (16, 32), (32, 32), (32, 64), (64, 64)]
+    for name, (before, after) in zip(
+        ("conv2d", *(f"conv2d_{i}" for i in range(1, 6))), shapes, strict=True
+    ):
+        arrays[f"{name}.kernel"] = rng.normal(0, 0.2, (3, 3, before, after)).astype(np.float32)
+        arrays[f"{name}.bias"] = np.zeros(after, np.float32)
+    for name, (before, after) in (("dense", (576, 512)), ("dense_1", (512, len(words)))):
+        arrays[f"{name}.kernel"] = rng.normal(0, 0.05, (before, after)).astype(np.float32)
+        arrays[f"{name}.bias"] = np.zeros(after, np.float32)
+    np.savez(where / "doodlenet.npz", **arrays)
+    (where / "doodlenet_classes.txt").write_text("\n".join(words) + "\n", "utf-8")
+    return where

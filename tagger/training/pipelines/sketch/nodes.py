@@ -1,0 +1,407 @@
+"""The steps of the drawing recogniser: plain functions of their inputs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from tagger.strokes import Strokes, partial
+from tagger.training import export
+from tagger.training.sketch import card, evaluation, loop
+from tagger.training.sketch.augment import StrokeAugmentation
+from tagger.training.sketch.data import DIGITS, Drawings, join, read_digits, read_sketches
+from tagger.training.sketch.network import ExportedRecogniser
+from tagger.training.sketch.pool import Raster, as_bytes
+from tagger.training.sketch.teacher import DoodleNet
+
+log = logging.getLogger(__name__)
+
+OUTPUTS = ("probabilities", "embedding")
+WORDS = Path(__file__).parent / "words.csv"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What was chosen on validation drawings."""
+
+    temperature: float
+    mirrored: bool
+
+
+def read_drawings(data: str, settings: Mapping[str, Any]) -> Drawings:
+    """Words, and digits where there are any beside them.
+
+    Parameters
+    ----------
+    data
+        A folder, or the Parquet table of sketches itself.
+    """
+    if not data:
+        raise ValueError("say where the drawings are: --data FOLDER_OR_TABLE")
+    place = _place(data, settings["sketches"])
+    if not place.exists():
+        raise ValueError(f"there is no {place.name} in the folder of the data")
+    drawings = read_sketches(place, words=settings["words"], most=settings["most"])
+    digits = place.parent / settings["digits"]
+    if settings["digits"] and digits.exists():
+        drawings = join(drawings, read_digits(digits, most=settings["most_digits"]))
+    log.info("%d drawings of %d words", len(drawings), len(drawings.words))
+    return drawings
+
+
+def read_teachers(data: str, settings: Mapping[str, Any]) -> list[DoodleNet]:
+    """DoodleNet, if it lies beside the drawings; else nobody."""
+    weights = _place(data, settings["sketches"]).parent / settings["teacher"]
+    classes = weights.with_name(settings["teacher_classes"])
+    if not settings["teacher"] or not weights.exists() or not classes.exists():
+        log.info("no teacher: labels alone")
+        return []
+    return [DoodleNet(weights, classes)]
+
+
+def _place(data: str, name: str) -> Path:
+    path = Path(data)
+    return path / name if path.is_dir() else path
+
+
+def train_recogniser(
+    drawings: Drawings,
+    teachers: Sequence[DoodleNet],
+    settings: Mapping[str, Any],
+    run: Mapping[str, Any],
+    work: str,
+) -> loop.TrainedSketch:
+    """Train; an interrupted run goes on where it was."""
+    if run.get("threads"):
+        torch.set_num_threads(run["threads"])
+    return loop.train(
+        drawings,
+        loop.SketchRecipe.from_dict(dict(settings["recipe"])),
+        raster=Raster(**settings["raster"]),
+        augmentation=_augmentation(settings),
+        teacher=teachers[0] if teachers else None,
+        folder=Path(work) / "sketch",
+        compile_network=bool(run.get("compile")),
+        say=log.info,
+    )
+
+
+def _augmentation(settings: Mapping[str, Any]) -> StrokeAugmentation:
+    values: dict[str, Any] = dict(settings["augmentation"])
+    if "width" in values:
+        values["width"] = tuple(values["width"])
+    return StrokeAugmentation(**values)
+
+
+def fit_recogniser(
+    trained: loop.TrainedSketch, drawings: Drawings, settings: Mapping[str, Any]
+) -> Fitted:
+    """Choose temperature and mirrored view on validation drawings, half of them half drawn.
+
+    The page asks after every line, so probabilities have to be honest of unfinished drawings, too.
+    """
+    raster = Raster(**settings["raster"])
+    rows = drawings.rows("val")
+    labels = drawings.labels[rows]
+    pictures = as_bytes(raster.draw(_some_unfinished([drawings.strokes[i] for i in rows])))
+    logits, embedding = loop.predict(trained.network, pictures)
+    flipped = loop.predict(trained.network, np.ascontiguousarray(pictures[..., ::-1]))[1]
+    both = embedding + flipped
+    both /= np.linalg.norm(both, axis=1, keepdims=True)
+    with torch.inference_mode():
+        weight, bias = (t.numpy() for t in trained.network.head())
+    candidates = {False: logits, True: both @ weight.T + bias}
+    found = {}
+    for mirrored, z in candidates.items():
+        temperature = evaluation.fit_temperature(z, labels)
+        cost = -log_softmax(z / temperature, axis=1)[np.arange(len(rows)), labels].mean()
+        right = evaluation.top_k(z, labels)
+        log.info("mirrored %s: temperature %.3f, loss %.4f, %s", mirrored, temperature, cost, right)
+        found[float(cost)] = Fitted(temperature, mirrored)
+    return found[min(found)]
+
+
+def _some_unfinished(drawings: Sequence[Strokes]) -> list[Strokes]:
+    return [partial(s, (0.5, 0.75, 1.0, 1.0)[i % 4]) for i, s in enumerate(drawings)]
+
+
+def export_recogniser(
+    trained: loop.TrainedSketch, fitted: Fitted, work: str, settings: Mapping[str, Any]
+) -> dict[str, str]:
+    """The model in float32, and as it ships: weights in float16, arithmetic in float32."""
+    full, shipped = Path(work) / "sketch" / "float32.onnx", Path(work) / "sketch" / "model.onnx"
+    raster = Raster(**settings["raster"])
+    export.module_to_onnx(
+        _wrapped(trained, fitted),
+        torch.rand(2, 1 + raster.order, raster.size, raster.size),
+        OUTPUTS,
+        full,
+    )
+    export.halve(full, shipped)
+    return {"float32": str(full), "shipped": str(shipped)}
+
+
+def _wrapped(trained: loop.TrainedSketch, fitted: Fitted) -> ExportedRecogniser:
+    network = trained.network.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    return ExportedRecogniser(network, fitted.temperature, fitted.mirrored).eval()
+
+
+def check_recogniser_parity(
+    trained: loop.TrainedSketch,
+    fitted: Fitted,
+    drawings: Drawings,
+    models: Mapping[str, str],
+    settings: Mapping[str, Any],
+    limits: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Torch against ONNX over test drawings; float32 must agree within the tolerance.
+
+    Raises
+    ------
+    ValueError
+        If it does not: then the export is wrong, and nothing must be shipped.
+    """
+    rows = drawings.rows("test")[: limits["parity_pictures"]]
+    pictures = Raster(**settings["raster"]).draw([drawings.strokes[i] for i in rows])
+    with torch.inference_mode():
+        expected = [t.numpy() for t in _wrapped(trained, fitted)(torch.from_numpy(pictures))]
+    result: dict[str, Any] = {"drawings": len(rows)}
+    for name, path in models.items():
+        got = run_onnx(Path(path), pictures)
+        result[name] = {
+            output: float(np.abs(a - b).max())
+            for output, a, b in zip(OUTPUTS, expected, got, strict=True)
+        }
+    for output, difference in result["float32"].items():
+        if difference > limits["tolerance"]:
+            raise ValueError(f"{output}: torch and ONNX differ by {difference:.2e}")
+    result["bytes"] = {name: Path(path).stat().st_size for name, path in models.items()}
+    return result
+
+
+def run_onnx(
+    model: Path, pictures: NDArray[np.float32], batch: int = 128
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities ``[N, W]`` and embeddings ``[N, D]`` from a bundle's model."""
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    parts = [
+        session.run(list(OUTPUTS), {"input": pictures[start : start + batch]})
+        for start in range(0, len(pictures), batch)
+    ]
+    probabilities, embedding = (np.concatenate(axis) for axis in zip(*parts, strict=True))
+    return probabilities, embedding
+
+
+def evaluate_recogniser(
+    models: Mapping[str, str],
+    drawings: Drawings,
+    teachers: Sequence[DoodleNet],
+    settings: Mapping[str, Any],
+    data: str,
+) -> dict[str, Any]:
+    """Test figures of the shipped file; DoodleNet beside it on the same rows."""
+    raster = Raster(**settings["raster"])
+    model = Path(models["shipped"])
+
+    def ours(drawn: Sequence[Strokes]) -> NDArray[np.float32]:
+        return run_onnx(model, raster.draw(drawn))[0]
+
+    rows = drawings.rows("test")
+    digits = drawings.digits[rows]
+    words, numbers = rows[~digits], rows[digits]
+    drawn, labels = [drawings.strokes[i] for i in words], drawings.labels[words]
+    probabilities = ours(drawn)
+    without_order = raster.draw(drawn)
+    without_order[:, 1:] = 0
+    figures: dict[str, Any] = {
+        "test": {
+            "drawings": len(words),
+            "words": len(np.unique(labels)),
+            "classes": len(drawings.words),
+            "by_share": evaluation.by_share(ours, drawn, labels),
+            "calibration_error": evaluation.calibration_error(probabilities, labels),
+            "order_unknown": evaluation.top_k(run_onnx(model, without_order)[0], labels),
+        },
+        "recall": _recall(probabilities, labels, drawings.words),
+    }
+    if len(numbers):
+        digit_labels = drawings.labels[numbers]
+        said = ours([drawings.strokes[i] for i in numbers])
+        figures["digits"] = {
+            "drawings": len(numbers),
+            **evaluation.top_k(said, digit_labels),
+            "among_digits": evaluation.top_k(
+                said[:, -len(DIGITS) :], digit_labels - len(drawings.words) + len(DIGITS)
+            ),
+        }
+    for teacher in teachers:
+
+        def theirs(some: Sequence[Strokes], net: DoodleNet = teacher) -> NDArray[np.float32]:
+            return net.answers(some, drawings.words)
+
+        figures["doodlenet"] = {
+            "by_share": evaluation.by_share(theirs, drawn, labels),
+            "ours_less_theirs": evaluation.bootstrap_difference(
+                probabilities, theirs(drawn), labels
+            ),
+        }
+    omniglot = _place(data, settings["sketches"]).parent / settings["omniglot"]
+    if settings["omniglot"] and omniglot.exists():
+        figures["few_shot"] = few_shot(omniglot, model, raster)
+    return figures
+
+
+def _recall(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], words: Sequence[str]
+) -> dict[str, float]:
+    best = probabilities.argmax(1)
+    return {words[c]: round(float((best[labels == c] == c).mean()), 3) for c in np.unique(labels)}
+
+
+def read_characters(path: Path) -> tuple[list[Strokes], NDArray[np.int64]]:
+    """Omniglot: traced drawings and numbers of their characters."""
+    import pyarrow.parquet as pq
+
+    from tagger.images import read
+    from tagger.tracing import trace_many
+
+    table = pq.read_table(path).to_pylist()
+    pictures = np.stack([read(row["image"]).rgb[..., 0] for row in table])
+    drawings = trace_many(pictures, ink="dark")
+    names = [f"{row['alphabet']}/{row['character']}" for row in table]
+    kept = [i for i, s in enumerate(drawings) if s]
+    labels = np.unique(names, return_inverse=True)[1][kept]
+    return [drawings[i] for i in kept], labels.astype(np.int64)
+
+
+def few_shot(path: Path, model: Path, raster: Raster) -> dict[str, Any]:
+    """20-way accuracy on characters that were never trained on, against raw pixels."""
+    drawings, labels = read_characters(path)
+    pictures = raster.draw(drawings)
+    features = {
+        "ours": run_onnx(model, pictures)[1],
+        "pixels": pictures[:, 0].reshape(len(pictures), -1),
+    }
+    return {
+        "characters": len(np.unique(labels)),
+        "drawings": len(labels),
+        **{
+            name: {f"{shots}_shot": evaluation.few_shot(f, labels, shots=shots) for shots in (1, 5)}
+            for name, f in features.items()
+        },
+    }
+
+
+def write_sketch_bundle(
+    models: Mapping[str, str],
+    drawings: Drawings,
+    trained: loop.TrainedSketch,
+    fitted: Fitted,
+    figures: Mapping[str, Any],
+    parity: Mapping[str, Any],
+    teachers: Sequence[DoodleNet],
+    settings: Mapping[str, Any],
+    command: str,
+) -> str:
+    """Write the bundle's folder: model, head, labels, configuration, metrics, card."""
+    bundle = settings["bundle"]
+    out = Path(bundle["out"])
+    raster = Raster(**settings["raster"])
+    recall = figures["recall"]
+    names = japanese_names()
+    rows = [
+        [i, word, names.get(word, ""), "digit" if word in DIGITS else "word", recall.get(word, "")]
+        for i, word in enumerate(drawings.words)
+    ]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["index", "word", "name_ja", "kind", "recall"])
+    writer.writerows(rows)
+    splits, counts = np.unique(drawings.splits, return_counts=True)
+    facts = {
+        "command": command,
+        "data": {
+            "drawings": {str(s): int(n) for s, n in zip(splits, counts, strict=True)},
+            "words": len(drawings.words),
+            "teacher": "DoodleNet" if teachers else None,
+        },
+        **{k: v for k, v in figures.items() if k != "recall"},
+        "parity": parity,
+        "training": {
+            "minutes": round(trained.seconds / 60, 1),
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads"
+            if not torch.cuda.is_available()
+            else torch.cuda.get_device_name(),
+            "epochs": len(trained.history),
+            "recipe": asdict(trained.recipe),
+            "augmentation": asdict(_augmentation(settings)),
+        },
+    }
+    with torch.inference_mode():
+        weight, bias = (t.numpy() for t in trained.network.head())
+    config = {
+        "format_version": 1,
+        "task": "sketch-recognition",
+        "name": bundle["name"],
+        "version": bundle["version"],
+        "licence": bundle["licence"],
+        "author": bundle["author"],
+        "input": {
+            "name": "input",
+            "size": raster.size,
+            "layout": "NCHW",
+            "range": [0, 1],
+            "raster": {"width": raster.width, "margin": raster.margin, "order": raster.order},
+        },
+        "outputs": [
+            {
+                "name": "probabilities",
+                "shape": ["N", len(drawings.words)],
+                "meaning": "calibrated probability of each row of labels.csv; they add up to one",
+            },
+            {
+                "name": "embedding",
+                "shape": ["N", trained.network.width],
+                "meaning": "of length one; `probabilities` are "
+                "softmax(embedding @ weights.T + bias) with the arrays of head.npz",
+            },
+        ],
+        "words": len(drawings.words),
+        "default_top": 10,
+        "memory": dict(settings["memory"]),
+        "training_data": list(bundle["training_data"]),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    export.write_text(out / "labels.csv", buffer.getvalue())
+    export.write_json(out / "config.json", config)
+    export.write_json(out / "metrics.json", facts)
+    export.write_json(out / "training.json", {"history": trained.history})
+    export.write_text(out / "README.md", card.render(config, facts))
+    head = io.BytesIO()
+    np.savez(
+        head,
+        weights=(weight / fitted.temperature).astype(np.float32),
+        bias=(bias / fitted.temperature).astype(np.float32),
+    )
+    export.write_bytes(out / "head.npz", head.getvalue())
+    export.write_bytes(out / "model.onnx", Path(models["shipped"]).read_bytes())
+    return str(out)
+
+
+def japanese_names() -> dict[str, str]:
+    """Japanese names of the words."""
+    with WORDS.open(encoding="utf-8", newline="") as file:
+        return {row["word"]: row["name_ja"] for row in csv.DictReader(file)}

@@ -1,0 +1,64 @@
+"""How the steps of the drawing recogniser are joined."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from tagger.training.pipelines.sketch import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Read, train, calibrate, export, check, evaluate, write."""
+    return Pipeline(
+        [
+            Node(nodes.read_drawings, ["params:data", "params:sketch"], "drawings"),
+            Node(nodes.read_teachers, ["params:data", "params:sketch"], "teachers"),
+            Node(
+                nodes.train_recogniser,
+                ["drawings", "teachers", "params:sketch", "params:run", "params:work"],
+                "trained_recogniser",
+            ),
+            Node(
+                nodes.fit_recogniser,
+                ["trained_recogniser", "drawings", "params:sketch"],
+                "fitted",
+            ),
+            Node(
+                nodes.export_recogniser,
+                ["trained_recogniser", "fitted", "params:work", "params:sketch"],
+                "recogniser_models",
+            ),
+            Node(
+                nodes.check_recogniser_parity,
+                [
+                    "trained_recogniser",
+                    "fitted",
+                    "drawings",
+                    "recogniser_models",
+                    "params:sketch",
+                    "params:export",
+                ],
+                "recogniser_parity",
+            ),
+            Node(
+                nodes.evaluate_recogniser,
+                ["recogniser_models", "drawings", "teachers", "params:sketch", "params:data"],
+                "recogniser_figures",
+            ),
+            Node(
+                nodes.write_sketch_bundle,
+                [
+                    "recogniser_models",
+                    "drawings",
+                    "trained_recogniser",
+                    "fitted",
+                    "recogniser_figures",
+                    "recogniser_parity",
+                    "teachers",
+                    "params:sketch",
+                    "params:bundle.command",
+                ],
+                "sketch_bundle",
+            ),
+        ]
+    )

@@ -1,0 +1,1 @@
+"""Training of the drawing recogniser: data, variation, teacher, network, loop, evaluation."""
