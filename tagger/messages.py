@@ -282,6 +282,90 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "データベースの処理に失敗しました。変更はされていません。"
         "再度お試しのうえ、続く場合はご報告ください。",
     ),
+    "drawings-format-unknown": (
+        422,
+        "The format of drawings is not known. Choose quickdraw, quickdraw-simplified, parquet "
+        "or npz, or name the file .ndjson, .parquet or .npz.",
+        "描画の形式がわかりません。quickdraw、quickdraw-simplified、parquet、npzのいずれかを指定するか、"
+        "ファイル名を.ndjson、.parquet、.npzにしてください。",
+    ),
+    "drawings-file-invalid": (
+        422,
+        "The file cannot be read as drawings in this format. Check the format, or export or "
+        "download the file again.",
+        "この形式の描画ファイルとして読み込めません。形式を確認するか、"
+        "書き出しまたはダウンロードをやり直してください。",
+    ),
+    "drawings-row-invalid": (
+        422,
+        "The value of “{field}” cannot be read.",
+        "「{field}」の値を読み取れません。",
+    ),
+    "format-not-installed": (
+        503,
+        "Parquet files need the package pyarrow. Install it (`pip install pyarrow`).",
+        "Parquetファイルにはpyarrowが必要です。`pip install pyarrow`でインストールしてください。",
+    ),
+    # Drawings: recognising and collecting.
+    "too-fast": (
+        429,
+        "Requests come faster than they are answered here. Wait a moment and go on more slowly.",
+        "リクエストが速すぎます。少し待ってから、間隔をあけてお試しください。",
+    ),
+    "drawing-failed": (
+        500,
+        "The model failed on this drawing. Change it a little; if it happens again, report it.",
+        "この描画の処理に失敗しました。少し描き変えて試し、続く場合はご報告ください。",
+    ),
+    "drawing-off": (
+        503,
+        "Drawings are not recognised on this server: it has no model for them.",
+        "このサーバーには描画を認識するモデルがありません。",
+    ),
+    "drawing-reserved": (
+        422,
+        "The word “{word}” cannot be accepted: nobody has drawn it with consent yet.",
+        "「{word}」は、公開に同意した描画がまだないため承認できません。",
+    ),
+    "visitor-missing": (
+        401,
+        "Say who you are: send an id of your own, 16 to 64 letters and digits that nobody can "
+        "guess, in the header X-Visitor.",
+        "X-Visitorヘッダーに、推測されない英数字16～64文字のIDを指定してください。",
+    ),
+    "owner-only": (
+        403,
+        "Only the owner of this app may do that. Send the owner's token as a bearer token.",
+        "この操作は管理者だけが行えます。管理者のトークンをBearerトークンで送ってください。",
+    ),
+    "request-not-json": (
+        415,
+        "Send the request's body as JSON (Content-Type: application/json).",
+        "リクエスト本文はJSON（Content-Type: application/json）で送ってください。",
+    ),
+    "memory-foreign": (
+        500,
+        "The learnt words were learnt with another model. They are learnt anew from the drawings.",
+        "学習済みの言葉は別のモデルのものです。描画から学習し直します。",
+    ),
+    "memory-damaged": (
+        500,
+        "The file of learnt words is damaged. They are learnt anew from the drawings.",
+        "学習済みの言葉のファイルが壊れています。描画から学習し直します。",
+    ),
+    "bundle-sketch-not-found": (
+        503,
+        "There is no recogniser of drawings at {name}. Train one (`python -m tagger train "
+        "sketch`), or set TAGGER_SKETCH_BUNDLE to its folder or to hf:owner/name.",
+        "{name}に描画の認識モデルがありません。`python -m tagger train sketch`で学習するか、"
+        "TAGGER_SKETCH_BUNDLEにフォルダーかhf:owner/nameを設定してください。",
+    ),
+    "bundle-sketch-task": (
+        503,
+        "The model is made for another task than recognising drawings, as its {file} says. "
+        "Choose a recogniser of drawings.",
+        "{file}によると、描画を認識するモデルではありません。描画の認識モデルを指定してください。",
+    ),
     # Models.
     "bundle-not-found": (
         503,

@@ -24,7 +24,7 @@ def save_all(url: str, number: int) -> None:
     barrier = threading.Barrier(SAVES)
 
     def save(i: int) -> None:
-        drawing = new(f"word {i % 7}", scribble(i), contributor=me, key=f"{number}/{i}")
+        drawing = new(f"word {i % 7}", scribble(i, 24), contributor=me, key=f"{number}/{i}")
         barrier.wait()
         try:
             saved = store.save(drawing)
