@@ -29,10 +29,8 @@ try:
 except ImportError:
     pyarrow = None
 
-WHOLE = [
-    "quickdraw",
-    pytest.param("parquet", marks=pytest.mark.skipif(not pyarrow, reason="no pyarrow")),
-]
+needs_pyarrow = pytest.mark.skipif(not pyarrow, reason="pyarrow is not installed")
+WHOLE = ["quickdraw", pytest.param("parquet", marks=needs_pyarrow)]
 
 
 def kept(label: str = "cat", strokes: Strokes = CAT, **more: Any) -> Drawing:
