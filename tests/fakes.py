@@ -209,9 +209,11 @@ class FakeDraw:
     ) -> Gallery:
         self._enter("gallery")
         with self.lock:
-            own = [d for who, d in self.kept.values() if who == visitor and label in (None, d.label)]
+            own = [
+                d for who, d in self.kept.values() if who == visitor and label in (None, d.label)
+            ]
         newest = own[::-1]
-        return Gallery(tuple(newest[offset : offset + limit]), len(own))
+        return Gallery(tuple(newest[offset : offset + limit]), len(newest))
 
     def counts(self, visitor: str | None = None) -> tuple[KnownWord, ...]:
         return tuple(

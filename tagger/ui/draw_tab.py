@@ -18,13 +18,12 @@ import gradio as gr
 
 from tagger.drawing import DrawServices, KnownWord
 from tagger.errors import LimitError, RequestError, TaggerError
-from tagger.services import Services
 from tagger.languages import LANGUAGES, Language, choose_language
+from tagger.services import Services
 from tagger.ui import files
 from tagger.ui.answers import problem
 from tagger.ui.draw_words import draw_labels
 from tagger.ui.tag_tab import CONCURRENCY_ID, parse_upload
-
 
 _log = logging.getLogger(__name__)
 
@@ -271,7 +270,7 @@ class Call:
     def number(self, name: str, default: int, most: int) -> int:
         """A whole number from 0 to `most`."""
         value = self.data.get(name, default)
-        if type(value) is not int or not 0 <= value:
+        if type(value) is not int or value < 0:
             raise RequestError("request-malformed")
         return min(value, most)
 
@@ -392,7 +391,9 @@ def _handlers(draw: DrawServices) -> dict[str, Handler]:
 
     def challenge(call: Call) -> Answer:
         seen = call.data.get("seen")
-        known = {word for word in seen if isinstance(word, str)} if isinstance(seen, list) else set()
+        known = (
+            {word for word in seen if isinstance(word, str)} if isinstance(seen, list) else set()
+        )
         prompts = draw.prompts
         word = random.choice([word for word in prompts if word.word not in known] or prompts)
         return {"word": word.word, "label": word.label(call.lang)}
@@ -468,7 +469,7 @@ def next_amount(count: int) -> int:
 
 
 def parse_predicted(value: Any) -> list[tuple[str, float]]:
-    """Words and probabilities as the browser was told them; what is not of that form is left out."""
+    """Words and probabilities as the browser was told them, without what has another form."""
     if not isinstance(value, list):
         return []
     pairs = []

@@ -1,4 +1,4 @@
-"""The words of the Draw tab, in English and Japanese, as :mod:`tagger.ui.translations` has the rest."""
+"""The words of the Draw tab, in English and Japanese."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DRAW_TAB: Mapping[Language, Mapping[str, str]] = {
         "bring_short": "Bring in",
         "png": "Download as PNG",
         "svg": "Download as SVG",
-        "guess_none": "Draw, and it is named while the line grows.",
+        "guess_none": "Draw, and watch it being named.",
         "guess_wait": "Looking …",
         "guess_maybe": "Perhaps: {word}",
         "guess_sure": "I see: {word}",
@@ -61,7 +61,7 @@ DRAW_TAB: Mapping[Language, Mapping[str, str]] = {
         "Unticked: it is kept for you alone. No name is stored, and you can delete it below.",
         "game": "The game",
         "game_title": "Draw this!",
-        "game_intro": "You get a word and {seconds} seconds. The recogniser guesses while you draw.",
+        "game_intro": "You get a word and {seconds} seconds. It guesses while you draw.",
         "start": "Start",
         "next_word": "Next word",
         "skip": "Skip",
@@ -69,11 +69,11 @@ DRAW_TAB: Mapping[Language, Mapping[str, str]] = {
         "task_heard": "Draw: {word}. You have {seconds} seconds.",
         "clock": "{seconds} s",
         "won": "“{word}”, recognised after {seconds} s!",
-        "lost": "Time is up. It was not recognised as “{word}”.",
+        "lost": "Time is up for “{word}”.",
         "lost_empty": "“{word}” was left out.",
         "saw": "It saw: {words}.",
         "score": "{won} of {count} recognised",
-        "score_none": "Your drawings of this game will stand here.",
+        "score_none": "Nothing drawn yet",
         "round_won": "{word}, recognised",
         "round_lost": "{word}, not recognised",
         "give": "Give the drawings of this game",
@@ -176,11 +176,11 @@ DRAW_TAB: Mapping[Language, Mapping[str, str]] = {
         "task_heard": "お題は「{word}」。{seconds}秒です。",
         "clock": "{seconds}秒",
         "won": "「{word}」を{seconds}秒で当てました。",
-        "lost": "時間です。「{word}」とは当てられませんでした。",
+        "lost": "「{word}」は時間切れです。",
         "lost_empty": "「{word}」をとばしました。",
         "saw": "こう見えました：{words}。",
         "score": "{count}枚のうち{won}枚を当てました",
-        "score_none": "この回の絵がここに並びます。",
+        "score_none": "まだ描いていません",
         "round_won": "{word}（当たり）",
         "round_lost": "{word}（外れ）",
         "give": "この回の絵を提供する",

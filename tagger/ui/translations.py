@@ -22,8 +22,8 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "tab_draw": "Draw",
         "lead": "Give it a drawing and read ten tags for it. "
         "The picture is read on this server and not kept.",
-        "lead_draw": "Give it an illustration and read ten tags for it, or draw and see it named. "
-        "Pictures are read on this server and not kept, drawings only when you save them.",
+        "lead_draw": "Read the tags of an illustration, or draw and watch it being named. "
+        "Pictures are not kept, drawings only when you save them.",
         "model": "The model, {name}, knows {count} tags{data}. "
         "Photographs, paintings and crowded scenes are new to it: expect poor tags there.",
         "programs": "For programs there is a [REST API]({root}/api/docs).",
@@ -36,8 +36,8 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "tab_draw": "お絵かき",
         "lead": "イラストを置くと、合いそうなタグを十個示します。"
         "画像はこのサーバーで読むだけで、保存しません。",
-        "lead_draw": "イラストを置くと合いそうなタグを十個示し、絵を描くと何の絵かを当てます。"
-        "画像はこのサーバーで読むだけで保存せず、絵は保存を押したときだけ残します。",
+        "lead_draw": "イラストにタグを付け、描いた絵が何かを当てます。"
+        "画像は保存せず、絵は保存を押したときだけ残します。",
         "model": "モデル「{name}」は{count}個のタグを知っています{data}。"
         "写真、絵画、込み入った場面は学んでいないため、正しく付けられないことがあります。",
         "programs": "プログラムからは [REST API]({root}/api/docs) で使えます。",

@@ -251,8 +251,8 @@ function readDraft() {
   }
 }
 
-const tools = Object.fromEntries(findAll('[data-tool]').map((node) => [node.dataset.tool, node]));
-const acts = Object.fromEntries(findAll('[data-act]').map((node) => [node.dataset.act, node]));
+const tools = Object.fromEntries(findAll('.dr-tools [data-tool]').map((node) => [node.dataset.tool, node]));
+const acts = Object.fromEntries(findAll('.dr-tools [data-act]').map((node) => [node.dataset.act, node]));
 for (const node of findAll('.dr-tools button')) node.title = say(node.dataset.label) + (node.dataset.keys ? ` (${node.dataset.keys})` : '');
 
 function showTools() {
