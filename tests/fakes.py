@@ -116,6 +116,9 @@ class FakeDraw:
     def prompts(self) -> tuple[KnownWord, ...]:
         return tuple(KnownWord(word, name_ja) for word, name_ja in WORDS.items())
 
+    def close(self) -> None:
+        self._enter("close")
+
     def _enter(self, name: str) -> None:
         if self.before is not None:
             self.before(name)
@@ -172,6 +175,7 @@ class FakeDraw:
         predicted: Sequence[tuple[str, float]] = (),
         source: str = "canvas",
         key: str | None = None,
+        client: str = "",
     ) -> SavedDrawing:
         self._enter("save")
         drawn = strokes.parse(data)

@@ -27,7 +27,7 @@ ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 # As their makers write them, where Pillow's names differ.
 FORMAT_NAMES = {"WEBP": "WebP"}
 # Errors that the same request may outlive.
-PASSING_ERRORS = frozenset({"busy", "out-of-memory", "internal"})
+PASSING_ERRORS = frozenset({"busy", "too-fast", "store-busy", "out-of-memory", "internal"})
 
 
 def tag_entry(ranked: RankedTag, lang: Language) -> dict[str, Any]:

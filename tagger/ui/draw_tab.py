@@ -333,6 +333,7 @@ def _handlers(draw: DrawServices) -> dict[str, Handler]:
             predicted=parse_predicted(call.data.get("predicted")),
             source="game" if call.data.get("kind") == "game" else "canvas",
             key=call.text("key", most=64) or None,
+            client=call.client,
         )
         own = {word.word: word for word in draw.counts(visitor)}
         word = own.get(saved.label, KnownWord(saved.label))
@@ -538,6 +539,7 @@ def build_endpoints(services: Services, draw: DrawServices) -> None:
                 consent=bool(consent),
                 source="api",
                 key=str(key) or None,
+                client=call.client,
             )
             return saved.to_dict()
 

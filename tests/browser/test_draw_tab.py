@@ -162,10 +162,8 @@ def test_few_questions_travel_at_a_time_and_the_last_stroke_is_asked(begin: Begi
     assert artist.read_words() == expected(6)
 
 
-def test_without_an_answer_it_says_so_and_asks_again(
-    begin: Begin, visit: Visit, draw_url: str
-) -> None:
-    artist = Artist(visit(draw_url, troubles=False))
+def test_without_an_answer_it_says_so_and_asks_again(begin: Begin) -> None:
+    artist = begin(troubles=False)
     artist.page.route(ASKING, lambda route: route.abort())
     artist.draw(lines(2))
     expect(artist.at("offline")).to_contain_text("does not answer")
