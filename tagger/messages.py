@@ -284,9 +284,9 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
     ),
     "drawings-format-unknown": (
         422,
-        "The format of drawings is not known. Choose quickdraw, quickdraw-simplified, parquet "
+        "The format of drawings is not known. Choose ndjson, ndjson-simplified, parquet "
         "or npz, or name the file .ndjson, .parquet or .npz.",
-        "描画の形式がわかりません。quickdraw、quickdraw-simplified、parquet、npzのいずれかを指定するか、"
+        "描画の形式がわかりません。ndjson、ndjson-simplified、parquet、npzのいずれかを指定するか、"
         "ファイル名を.ndjson、.parquet、.npzにしてください。",
     ),
     "drawings-file-invalid": (
@@ -322,7 +322,7 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "Drawings are not recognised on this server: it has no model for them.",
         "このサーバーには描画を認識するモデルがありません。",
     ),
-    "drawing-reserved": (
+    "word-not-drawn": (
         422,
         "The word “{word}” cannot be accepted: nobody has drawn it with consent yet.",
         "「{word}」は、公開に同意した描画がまだないため承認できません。",
@@ -365,6 +365,32 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "The model is made for another task than recognising drawings, as its {file} says. "
         "Choose a recogniser of drawings.",
         "{file}によると、描画を認識するモデルではありません。描画の認識モデルを指定してください。",
+    ),
+    "push-off": (
+        422,
+        "Nothing is pushed: set TAGGER_HUB_DATASET to owner/name, and TAGGER_HUB_TOKEN to a token "
+        "that may write there.",
+        "送信先が設定されていません。TAGGER_HUB_DATASETにowner/name、"
+        "TAGGER_HUB_TOKENに書き込みできるトークンを設定してください。",
+    ),
+    "push-running": (
+        409,
+        "Another push of this collection is running. Try again when it has ended.",
+        "別の送信が実行中です。終わってから、もう一度お試しください。",
+    ),
+    "push-refused": (
+        502,
+        "The Hub does not let this token write there. Check TAGGER_HUB_TOKEN and "
+        "TAGGER_HUB_DATASET.",
+        "このトークンではHubに書き込めません。"
+        "TAGGER_HUB_TOKENとTAGGER_HUB_DATASETを確認してください。",
+    ),
+    "push-failed": (
+        502,
+        "The Hub could not be reached or did not take the drawings. Nothing is lost: push again "
+        "later.",
+        "Hubに接続できないか、受け付けられませんでした。"
+        "失われたものはありません。後でもう一度送信してください。",
     ),
     # Models.
     "bundle-not-found": (

@@ -16,6 +16,7 @@ import os
 import sqlite3
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,6 +143,50 @@ class Database:
         if job.error is not None:
             raise _translate(job.error) from job.error.__cause__
         return job.result
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Be the only one, over all processes that have this database open, to do a thing.
+
+        Ends with the process, however that ends.
+
+        Raises
+        ------
+        StoreError
+            ``{name}-running`` if somebody else is at it.
+        """
+        with self._lock_file(name) if self._sqlite else self._advisory_lock(name) as is_ours:
+            if not is_ours:
+                raise StoreError(f"{name}-running")
+            yield
+
+    @contextmanager
+    def _lock_file(self, name: str) -> Iterator[bool]:
+        try:
+            import fcntl
+        except ImportError:  # a system without such locks
+            yield True
+            return
+        with open(f"{self._engine.url.database}.{name}", "ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+                return
+            yield True
+
+    @contextmanager
+    def _advisory_lock(self, name: str) -> Iterator[bool]:
+        key = zlib.crc32(f"tagger {name}".encode())
+        with self._engine.connect() as connection:
+            # The lock is the connection's, which must not be in a transaction for so long.
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            ours = bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key))))
+            try:
+                yield ours
+            finally:
+                if ours:
+                    connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
 
     def erase(self) -> None:
         """Take deleted content out of the files, too, as far as others let us.

@@ -1,9 +1,9 @@
 """Files of drawings: written from the collection, read into it.
 
-- ``quickdraw``: lines of JSON as Quick, Draw! publishes its raw data, with times; pressure is a
+- ``ndjson``: lines of JSON as Quick, Draw! publishes its raw data, with times; pressure is a
   fourth list. What Quick, Draw! does not have (revision, source, model, its guesses) stands in
   further fields, so that nothing is lost.
-- ``quickdraw-simplified``: the same with its simplified drawings.
+- ``ndjson-simplified``: the same with its simplified drawings.
 - ``parquet``: the columns of the same names, for tools that read tables.
 - ``npz``: pictures of 28 x 28 as MNIST has them, with labels as numbers and the words of these.
 
@@ -33,10 +33,10 @@ from tagger.collection.records import Drawing, NewDrawing, check, clean_label
 from tagger.errors import StoreError, TaggerError
 from tagger.strokes import Strokes, dump, parse, rasterise, simplify
 
-FORMATS = ("quickdraw", "quickdraw-simplified", "parquet", "npz")
+FORMATS = ("ndjson", "ndjson-simplified", "parquet", "npz")
 SUFFIXES = {
-    "quickdraw": ".ndjson",
-    "quickdraw-simplified": ".ndjson",
+    "ndjson": ".ndjson",
+    "ndjson-simplified": ".ndjson",
     "parquet": ".parquet",
     "npz": ".npz",
 }
@@ -105,7 +105,7 @@ def write(drawings: Iterable[Drawing], file: BinaryIO, format: str) -> int:
     if format == "npz":
         return _write_npz(consented, file)
     count = 0
-    for line in lines(consented, simplified=format == "quickdraw-simplified"):
+    for line in lines(consented, simplified=format == "ndjson-simplified"):
         file.write(line.encode())
         count += 1
     return count
@@ -126,7 +126,7 @@ def read(file: BinaryIO, format: str, trace: Trace | None = None) -> Iterator[Ne
     StoreError
         ``drawings-file-invalid`` if the file as a whole cannot be read.
     """
-    if format in ("quickdraw", "quickdraw-simplified"):
+    if format in ("ndjson", "ndjson-simplified"):
         return _read_lines(file)
     if format == "parquet":
         return _read_parquet(file)

@@ -248,6 +248,12 @@ class Store:
             if len(rows) < _CHUNK:
                 return
 
+    def some(self, *conditions: sa.ColumnElement[bool], limit: int) -> list[Drawing]:
+        """The first so many drawings for which the conditions on the tables hold."""
+        query = _DRAWINGS.where(*conditions).order_by(_r.c.seq).limit(limit)
+        with self.database.read() as connection:
+            return [_drawing(row) for row in connection.execute(query)]
+
     def history(self, id: str) -> list[LabelChange]:
         """How the label of a drawing has changed, oldest first."""
         c = schema.relabels.c

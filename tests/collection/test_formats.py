@@ -30,7 +30,7 @@ except ImportError:
     pyarrow = None
 
 needs_pyarrow = pytest.mark.skipif(not pyarrow, reason="pyarrow is not installed")
-WHOLE = ["quickdraw", pytest.param("parquet", marks=needs_pyarrow)]
+WHOLE = ["ndjson", pytest.param("parquet", marks=needs_pyarrow)]
 
 
 def kept(label: str = "cat", strokes: Strokes = CAT, **more: Any) -> Drawing:
@@ -66,7 +66,7 @@ def whole(file: io.BytesIO, format: str) -> list[NewDrawing]:
     return [entry for entry in read if isinstance(entry, NewDrawing)]
 
 
-def problems(file: io.BytesIO | bytes, format: str = "quickdraw") -> list[tuple[int, str]]:
+def problems(file: io.BytesIO | bytes, format: str = "ndjson") -> list[tuple[int, str]]:
     file = io.BytesIO(file) if isinstance(file, bytes) else file
     read = formats.read(file, format, trace)
     return [(p.number, p.error.code) for p in read if isinstance(p, Problem)]
@@ -106,7 +106,7 @@ def test_nothing_is_lost_on_the_way(format: str, drawings: list[Drawing]) -> Non
 
 @given(drawing=DRAWINGS)
 def test_the_simplified_form_is_the_simplified_drawing(drawing: Drawing) -> None:
-    (back,) = whole(file_of([drawing], "quickdraw-simplified"), "quickdraw-simplified")
+    (back,) = whole(file_of([drawing], "ndjson-simplified"), "ndjson-simplified")
     assert dump(back.strokes) == dump(simplify(drawing.strokes))
     assert (back.id, back.label, back.created) == (drawing.id, drawing.label, drawing.created)
     assert all(stroke.t is None and stroke.pressure is None for stroke in back.strokes)
@@ -126,7 +126,7 @@ def test_from_one_collection_to_another(format: str, store: Store, new_url: Any)
         assert all(saved.duplicate for saved in other.save_many(whole(file, format)))
         assert other.counts() == {"w0": 10, "w1": 10, "w2": 10}
         assert [d.id for d in other.iterate()] == [d.id for d in store.iterate()]
-        if format == "quickdraw":
+        if format == "ndjson":
             assert (
                 file_of(other.iterate(), format).read() == file_of(store.iterate(), format).read()
             )
@@ -149,13 +149,13 @@ def test_without_consent_nothing_is_written(format: str) -> None:
 
 
 def test_lines_are_those_of_quick_draw() -> None:
-    row = json.loads(file_of([kept()], "quickdraw").read())
+    row = json.loads(file_of([kept()], "ndjson").read())
     assert list(row)[:6] == ["key_id", "word", "countrycode", "timestamp", "recognized", "drawing"]
     assert row["word"] == "cat"
     assert row["timestamp"] == "2023-11-14 22:13:20.123000 UTC"
     assert row["recognized"] is True
     assert row["drawing"] == dump(CAT)
-    unasked = json.loads(file_of([kept(predicted=())], "quickdraw").read())
+    unasked = json.loads(file_of([kept(predicted=())], "ndjson").read())
     assert unasked["recognized"] is None
 
 
@@ -168,7 +168,7 @@ def test_lines_of_quick_draw_itself_are_read() -> None:
         '"timestamp":"2017-03-16 20:50:41.754980 UTC","recognized":true,'
         '"drawing":[[[129.5,128.1],[11.0,12.5],[0,31]],[[1],[2],[99]]]}'
     )
-    cat, nose = whole(io.BytesIO(published.encode()), "quickdraw")
+    cat, nose = whole(io.BytesIO(published.encode()), "ndjson")
     assert (cat.id, cat.label, cat.created) == ("5201136883597312", "cat", 1_488_497_110_074)
     assert (cat.source, cat.consent, cat.predicted) == ("import", True, ())
     assert nose.strokes[0].t is not None
@@ -178,7 +178,7 @@ def test_lines_of_quick_draw_itself_are_read() -> None:
 def test_a_line_without_an_id_gets_one_that_stays() -> None:
     line = b'{"word":"cat","drawing":[[[0,1],[2,3]]]}\n'
     other = b'{"word":"dog","drawing":[[[0,1],[2,3]]]}\n'
-    ids = [entry.id for entry in whole(io.BytesIO(line + other + line), "quickdraw")]
+    ids = [entry.id for entry in whole(io.BytesIO(line + other + line), "ndjson")]
     assert ids[0] == ids[2] != ids[1]
 
 
@@ -209,7 +209,7 @@ def test_a_bad_line_stops_nothing(line: bytes, code: str) -> None:
     good = b'{"word":"cat","drawing":[[[0,1],[2,3]]]}'
     file = b"\n".join([good, line, good])
     assert problems(file) == [(2, code)]
-    read = list(formats.read(io.BytesIO(file), "quickdraw"))
+    read = list(formats.read(io.BytesIO(file), "ndjson"))
     assert [type(entry) for entry in read] == [NewDrawing, Problem, NewDrawing]
 
 
@@ -385,8 +385,8 @@ def test_an_archive_that_unfolds_to_too_much_is_refused(monkeypatch: pytest.Monk
 def test_formats_are_guessed_from_names() -> None:
     names = ["a.ndjson", "a.JSONL", "a.b.parquet", "a.npz"]
     assert [formats.guess(Path(name)) for name in names] == [
-        "quickdraw",
-        "quickdraw",
+        "ndjson",
+        "ndjson",
         "parquet",
         "npz",
     ]
