@@ -9,32 +9,56 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import io
-import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from tagger.bundlefiles import (
+    CONFIG_FILE,
+    FORMAT_VERSION,
+    METRICS_FILE,
+    MODEL_FILE,
+    FrozenModel,
+    ModelFacts,
+    OutputSpec,
+    hash_files,
+    locate,
+    mismatch,
+    open_session,
+    optional_output,
+    parse_hub_ref,
+    read_json,
+    read_model_header,
+    read_object,
+    read_text,
+)
 from tagger.errors import BundleError
-from tagger.onnxfile import FLOAT, OnnxFormatError, OnnxHeader, TensorInfo, read_header
+from tagger.onnxfile import FLOAT, OnnxHeader, TensorInfo
 from tagger.tags import TagList, read_tags
 
 if TYPE_CHECKING:
     import onnxruntime
 
-TASK = "illustration-tagging"
-FORMAT_VERSION = 1
+__all__ = [
+    "Bundle",
+    "BundleConfig",
+    "InputSpec",
+    "ModelFacts",
+    "OutputNames",
+    "OutputSpec",
+    "bundle_hash",
+    "load",
+    "parse_hub_ref",
+]
 
-MODEL_FILE = "model.onnx"
+TASK = "illustration-tagging"
+
 TAGS_FILE = "selected_tags.csv"
-CONFIG_FILE = "config.json"
-METRICS_FILE = "metrics.json"
 PREPROCESS_FILE = "preprocess.json"
 CATEGORIES_FILE = "categories.json"
 THRESHOLDS_FILE = "thresholds.csv"
@@ -48,17 +72,11 @@ HUB_FILES = (
     THRESHOLDS_FILE,
 )
 
-_MAX_TEXT_BYTES = 64 * 1024 * 1024
-
 # Names under which published models give their sigmoid outputs.
 _PROBABILITY_NAMES = ("probabilities", "prediction", "predictions_sigmoid", "predictions")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class InputSpec(_Model):
+class InputSpec(FrozenModel):
     """What the model's one input takes.
 
     Attributes
@@ -89,15 +107,7 @@ class InputSpec(_Model):
     pad_color: int = Field(default=255, ge=0, le=255)
 
 
-class OutputSpec(_Model):
-    """Name, shape in words (``["N", 500]``) and meaning of an output."""
-
-    name: str
-    shape: tuple[int | str | None, ...] = ()
-    meaning: str = ""
-
-
-class BundleConfig(_Model):
+class BundleConfig(FrozenModel):
     """``config.json``: who a model is and how to speak to it."""
 
     format_version: int = 1
@@ -111,19 +121,6 @@ class BundleConfig(_Model):
     tags: int | None = None
     training_data: tuple[Any, ...] = ()
     default_top: int = Field(default=10, ge=1, le=100)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """Which model answered. ``hash`` identifies its weights and its list of names."""
-
-    name: str
-    version: str
-    hash: str
-
-    def to_dict(self) -> dict[str, str]:
-        """JSON-ready form."""
-        return {"name": self.name, "version": self.version, "hash": self.hash}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,22 +190,7 @@ class Bundle:
         BundleError
             If ONNX Runtime does not take the model.
         """
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = max(1, threads)
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        # Waiting threads sleep: on two cores, spinning ones take time from the web server.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4
-        try:
-            return onnxruntime.InferenceSession(
-                str(self.model_path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # its exceptions have no common public base
-            raise BundleError("model-unreadable", file=MODEL_FILE) from error
+        return open_session(self.model_path, threads)
 
 
 def load(ref: str | Path, *, download: Callable[[str, str | None], Path] | None = None) -> Bundle:
@@ -228,22 +210,14 @@ def load(ref: str | Path, *, download: Callable[[str, str | None], Path] | None 
     BundleError
         If something is missing, torn or of another kind; the message says what.
     """
-    if isinstance(ref, str) and ref.startswith("hf:"):
-        repository, revision = parse_hub_ref(ref)
-        folder = (download or download_from_hub)(repository, revision)
-        # Without a revision the Hub's cache names the folder by the commit that it holds.
-        return _load_folder(folder, repository, revision or folder.resolve().name)
-    folder = Path(ref).expanduser()
-    if not folder.is_dir():
-        raise BundleError("bundle-not-found", name=str(ref))
-    return _load_folder(folder, folder.resolve().name or "model", "")
+    return _load_folder(*locate(ref, HUB_FILES, download))
 
 
 def _load_folder(folder: Path, name: str, version: str) -> Bundle:
     for required in (MODEL_FILE, TAGS_FILE):
         if not (folder / required).is_file():
             raise BundleError("bundle-file-missing", file=required)
-    header = _read_model_header(folder / MODEL_FILE)
+    header = read_model_header(folder / MODEL_FILE)
     config = _read_config(folder, header, name, version)
     tags = _read_tag_list(folder)
     info = _check_input(header, config)
@@ -251,7 +225,7 @@ def _load_folder(folder: Path, name: str, version: str) -> Bundle:
         path=folder,
         config=config,
         tags=tags,
-        metrics=MappingProxyType(_read_object(folder / METRICS_FILE, missing={})),
+        metrics=MappingProxyType(read_object(folder / METRICS_FILE, missing={})),
         hash=bundle_hash(folder),
         input_name=info.name,
         output_names=_check_outputs(header, config, tags),
@@ -261,43 +235,24 @@ def _load_folder(folder: Path, name: str, version: str) -> Bundle:
 
 def bundle_hash(folder: Path) -> str:
     """First 16 hexadecimal digits of the SHA-256 over ``model.onnx`` and ``selected_tags.csv``."""
-    digest = hashlib.sha256()
-    for name in (MODEL_FILE, TAGS_FILE):
-        with (folder / name).open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:16]
+    return hash_files(folder, (MODEL_FILE, TAGS_FILE))
 
 
 # --- the model file -----------------------------------------------------------------------------
-
-
-def _read_model_header(path: Path) -> OnnxHeader:
-    with path.open("rb") as file:
-        if file.read(40).startswith(b"version https://git-lfs"):
-            raise BundleError("model-is-pointer", file=path.name)
-    try:
-        header = read_header(path)
-    except OnnxFormatError as error:
-        raise BundleError("model-unreadable", file=path.name) from error
-    if header.external_files:
-        # The hash would not cover them, and a name may lead anywhere on this machine.
-        raise BundleError("model-external-data", file=path.name)
-    return header
 
 
 def _check_input(header: OnnxHeader, config: BundleConfig) -> TensorInfo:
     spec = config.input
     named = [info for info in header.inputs if info.name == spec.name or not spec.name]
     if len(header.inputs) != 1 or not named:
-        raise _mismatch("the model must have one input, named as the configuration says")
+        raise mismatch("the model must have one input, named as the configuration says")
     info = named[0]
     if info.element != FLOAT or len(info.shape) != 4:
-        raise _mismatch("the model's input must be float32 with four axes")
+        raise mismatch("the model's input must be float32 with four axes")
     side, channels = spec.size, 3
     wanted = (side, side, channels) if spec.layout == "NHWC" else (channels, side, side)
     if any(have not in (None, want) for have, want in zip(info.shape[1:], wanted, strict=True)):
-        raise _mismatch(f"the model's input is not {spec.layout} of {side} pixels")
+        raise mismatch(f"the model's input is not {spec.layout} of {side} pixels")
     return info
 
 
@@ -305,33 +260,27 @@ def _check_outputs(header: OnnxHeader, config: BundleConfig, tags: TagList) -> O
     outputs = {info.name: info for info in header.outputs}
     for spec in config.outputs:
         if spec.name not in outputs:
-            raise _mismatch(f"the model has no output {spec.name!r}")
+            raise mismatch(f"the model has no output {spec.name!r}")
     if config.tags not in (None, len(tags)):
-        raise _mismatch(f"{config.tags} tags are announced, {len(tags)} listed")
+        raise mismatch(f"{config.tags} tags are announced, {len(tags)} listed")
     probabilities = next(
         (name for name in _PROBABILITY_NAMES if name in outputs), header.outputs[0].name
     )
     shape = outputs[probabilities].shape
     if len(shape) != 2 or shape[1] not in (None, len(tags)):
-        raise _mismatch(f"{len(tags)} tags are listed, but the model does not give as many")
+        raise mismatch(f"{len(tags)} tags are listed, but the model does not give as many")
     return OutputNames(
-        probabilities, _optional(outputs, "embedding", 2), _optional(outputs, "features", 4)
+        probabilities,
+        optional_output(outputs, "embedding", 2),
+        optional_output(outputs, "features", 4),
     )
-
-
-def _mismatch(reason: str) -> BundleError:
-    return BundleError("bundle-mismatch", reason=reason)
-
-
-def _optional(outputs: Mapping[str, TensorInfo], name: str, rank: int) -> str | None:
-    return name if name in outputs and len(outputs[name].shape) == rank else None
 
 
 # --- what is written beside it ------------------------------------------------------------------
 
 
 def _read_config(folder: Path, header: OnnxHeader, name: str, version: str) -> BundleConfig:
-    data = _read_object(folder / CONFIG_FILE, missing={})
+    data = read_object(folder / CONFIG_FILE, missing={})
     if "task" in data:
         if data["task"] != TASK:
             raise BundleError("bundle-wrong-task", file=CONFIG_FILE)
@@ -345,7 +294,7 @@ def _read_config(folder: Path, header: OnnxHeader, name: str, version: str) -> B
         return config
     # Any other config.json is timm's, which says nothing about the exported graph.
     if (folder / PREPROCESS_FILE).is_file():
-        spec = _input_from_stages(_read_object(folder / PREPROCESS_FILE))
+        spec = _input_from_stages(read_object(folder / PREPROCESS_FILE))
     else:
         spec = _input_from_header(header)
     return BundleConfig(name=name, version=version, input=spec)
@@ -356,7 +305,7 @@ def _input_from_header(header: OnnxHeader) -> InputSpec:
     shape = header.inputs[0].shape if header.inputs else ()
     if len(shape) == 4 and shape[3] == 3 and shape[1] is not None and shape[1] == shape[2]:
         return InputSpec(size=shape[1])
-    raise _mismatch("without config.json, the model's input must be [N, S, S, 3]")
+    raise mismatch("without config.json, the model's input must be [N, S, S, 3]")
 
 
 def _input_from_stages(data: Mapping[str, Any]) -> InputSpec:
@@ -420,7 +369,7 @@ def _read_tag_list(folder: Path) -> TagList:
     tags = read_tags(folder / TAGS_FILE)
     names: dict[int, str] = {}
     if (folder / CATEGORIES_FILE).is_file():
-        entries = _read_json(folder / CATEGORIES_FILE)
+        entries = read_json(folder / CATEGORIES_FILE)
         if not isinstance(entries, list):
             raise BundleError("bundle-file-invalid", file=CATEGORIES_FILE, reason="not a list")
         for entry in entries:
@@ -428,7 +377,7 @@ def _read_tag_list(folder: Path) -> TagList:
                 names[entry["category"]] = str(entry.get("name", ""))[:40]
     thresholds: dict[int, float] = {}
     if (folder / THRESHOLDS_FILE).is_file():
-        for row in csv.DictReader(io.StringIO(_read_text(folder / THRESHOLDS_FILE), newline="")):
+        for row in csv.DictReader(io.StringIO(read_text(folder / THRESHOLDS_FILE), newline="")):
             try:
                 category, value = int(row["category"]), float(row["threshold"])
             except (KeyError, TypeError, ValueError):
@@ -445,76 +394,3 @@ def _read_tag_list(folder: Path) -> TagList:
         )
         for tag in tags
     )
-
-
-def _read_text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_TEXT_BYTES + 1)
-        if len(data) > _MAX_TEXT_BYTES:
-            raise BundleError("bundle-file-invalid", file=path.name, reason="too large")
-        return data.decode("utf-8-sig")
-    except OSError as error:
-        raise BundleError("bundle-file-missing", file=path.name) from error
-    except UnicodeDecodeError as error:
-        raise BundleError("bundle-file-invalid", file=path.name, reason="not UTF-8") from error
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(_read_text(path), parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as error:
-        raise BundleError("bundle-file-invalid", file=path.name, reason="not JSON") from error
-
-
-def _read_object(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
-    if missing is not None and not path.is_file():
-        return missing
-    data = _read_json(path)
-    if not isinstance(data, dict):
-        raise BundleError("bundle-file-invalid", file=path.name, reason="not an object")
-    return data
-
-
-# --- the Hub ------------------------------------------------------------------------------------
-
-_HUB_REF = re.compile(
-    r"hf:(?P<repository>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(?:@(?P<revision>[\w./-]{1,200}))?",
-    re.ASCII,
-)
-
-
-def parse_hub_ref(ref: str) -> tuple[str, str | None]:
-    """Split ``hf:owner/name@revision`` into ``owner/name`` and revision (None if not given).
-
-    Raises
-    ------
-    BundleError
-        If it is not of that form.
-    """
-    match = _HUB_REF.fullmatch(ref)
-    if match is None:
-        raise BundleError("bundle-bad-reference")
-    return match["repository"], match["revision"]
-
-
-def download_from_hub(repository: str, revision: str | None) -> Path:
-    """Fetch a bundle's files from the Hugging Face Hub, or take them from its local cache.
-
-    Raises
-    ------
-    BundleError
-        If the Hub cannot be reached and the files are not in the cache, or they do not exist.
-    """
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise BundleError("hub-not-installed") from error
-    try:
-        return Path(
-            snapshot_download(
-                repository, revision=revision, allow_patterns=list(HUB_FILES), tqdm_class=None
-            )
-        )
-    except Exception as error:  # network, proxy, permission: its errors are many and change
-        raise BundleError("bundle-download-failed", name=repository) from error

@@ -7,15 +7,42 @@ teach the recogniser at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import contextlib
+import hmac
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
 
-from tagger.bundles import ModelFacts
-from tagger.collection.records import Source
+import numpy as np
+import numpy.typing as npt
 
-Language = Literal["en", "ja"]
-ExportFormat = Literal["ndjson", "ndjson-simplified", "parquet", "npz"]
+from tagger import fewshot, images, sketch_bundle, strokes, tracing
+from tagger.bundlefiles import ModelFacts
+from tagger.collection import Drawing, NewDrawing, Store, clean_label, formats
+from tagger.collection.records import MAX_KEY, Source
+from tagger.errors import LimitError, MemoryFileError, RequestError, TaggerError
+from tagger.fewshot import Bank, Lesson, Memory, MemorySpec
+from tagger.ratelimit import Gate, TokenBuckets
+from tagger.settings import DEFAULT_SKETCH_BUNDLE, Settings
+from tagger.sketch import SketchPrediction, SketchRecogniser
+from tagger.strokes import Strokes
+from tagger.words import WordList, match, normalise
+
+_log = logging.getLogger(__name__)
+
+# Of one address may come the requests of so many visitors: a school, an office.
+_CROWD = 8.0
+# Drawings that a visitor may save in a second, for any length of time; at once, ten times as many.
+_SAVES = 2.0
+# So many points of a drawing count as one more request.
+_POINTS = 2000
+_PAGE = 200
+_MAX_VISITOR = 200
+_LEARN_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,27 +198,106 @@ class Gallery:
     total: int
 
 
+class Recogniser(Protocol):
+    """What is needed of a model; tests put their own in."""
+
+    @property
+    def words(self) -> WordList:
+        """W words, in the order of the probabilities."""
+
+    @property
+    def hash(self) -> str:
+        """Of the bundle."""
+
+    @property
+    def dimension(self) -> int:
+        """D, the length of an embedding."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has answered its warm-up."""
+
+    def predict(self, drawings: Sequence[Strokes]) -> SketchPrediction:
+        """Recognise drawings."""
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A recogniser and what belongs to it: all of it is exchanged at once."""
+
+    recogniser: Recogniser
+    facts: ModelFacts
+    spec: MemorySpec
+    memory: Memory
+
+
 class DrawServices:
     """Recognises, collects and teaches drawings. May be called from any thread.
 
     A visitor is told apart by an opaque random id that their browser keeps. It is never stored:
     what they give is kept under a salted hash of it.
+
+    Parameters
+    ----------
+    settings : Settings
+        Limits, rates, the owner's token, the folder for what is learnt.
+    recogniser : Recogniser
+        The model.
+    facts : ModelFacts
+        Who it is.
+    store : Store
+        The collection; closed by :meth:`close`.
+    spec : MemorySpec
+        How few drawings teach the model a word.
+    clock : callable
+        Seconds, for the rates.
     """
+
+    def __init__(
+        self,
+        settings: Settings,
+        recogniser: Recogniser,
+        facts: ModelFacts,
+        store: Store,
+        spec: MemorySpec,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        rate = settings.live_rate
+        self._asking = TokenBuckets(rate, max(1.0, rate), clock=clock)
+        self._sources = TokenBuckets(_CROWD * rate, _CROWD * max(1.0, rate), clock=clock)
+        self._saving = TokenBuckets(_SAVES, 10 * _SAVES, clock=clock)
+        self._saving_sources = TokenBuckets(_CROWD * _SAVES, 10 * _CROWD * _SAVES, clock=clock)
+        self._gate = Gate(settings.threads, 16 * settings.threads, each=4, patience=5.0)
+        self._tracers = Gate(1, 4, each=2, patience=60.0)
+        self._syncing = threading.Lock()
+        # What was changed while the collection is being read: drawings, and whole contributors.
+        self._touched: set[str] | None = None
+        self._withdrawn: set[str] | None = None
+        self._touch_lock = threading.Lock()
+        self._synced: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._model = self._start(recogniser, facts, spec)
+
+    # --- recognising ----------------------------------------------------------------------------
 
     @property
     def ready(self) -> bool:
         """Whether the recogniser has answered its warm-up."""
-        raise NotImplementedError
+        return self._model.recogniser.ready
 
     @property
     def model(self) -> ModelFacts:
         """Name, version and hash of the recogniser."""
-        raise NotImplementedError
+        return self._model.facts
 
     @property
     def prompts(self) -> tuple[KnownWord, ...]:
         """The words that a draw-this game may ask for."""
-        raise NotImplementedError
+        words = self._model.recogniser.words
+        return tuple(KnownWord(w.word, w.name_ja, w.kind) for w in words if w.kind == "word")
 
     def recognise(
         self, data: Any, *, top: int = 10, visitor: str = "", client: str = ""
@@ -216,22 +322,42 @@ class DrawServices:
         LimitError
             ``too-fast`` for a visitor who asks too often, ``busy`` if too many do at once.
         """
-        raise NotImplementedError
+        key = _who(visitor, client)
+        self._admit(self._asking, self._sources, key, client)
+        drawn = strokes.parse(data)
+        # Large drawings take longer, and count for more.
+        extra = sum(map(len, drawn)) / _POINTS
+        self._asking.charge(key, extra)
+        self._sources.charge(client, extra)
+        model = self._model
+        with self._gate.place(key):
+            start = time.perf_counter()
+            prediction = model.recogniser.predict([drawn])
+            seconds = time.perf_counter() - start
+        bank = model.memory.bank(self._contributor(visitor))
+        ranked = _ranked(prediction, bank, model.recogniser.words, model.spec, top)
+        return Recognition(ranked, seconds, model.facts)
 
-    def trace(self, source: Any) -> list[list[list[float]]]:
+    def trace(self, source: images.Source) -> list[list[list[float]]]:
         """Turn a picture of a drawing into JSON-ready strokes, in the picture's pixels.
 
         Parameters
         ----------
         source : bytes, Path, binary file or PIL image
-            Checked against the limits of the settings.
+            Checked against the limits of the settings. A large picture is reduced, so that its
+            pixels are not those of the file.
 
         Raises
         ------
         TaggerError
             If it cannot be read, or shows no lines.
         """
-        raise NotImplementedError
+        with self._tracers.place():
+            limits = self.settings.image_limits
+            picture = images.read(source, limits=limits, target=tracing.TraceOptions().max_side)
+            return strokes.dump(tracing.trace(picture.rgb), decimals=1)
+
+    # --- collecting -----------------------------------------------------------------------------
 
     def save(
         self,
@@ -243,6 +369,7 @@ class DrawServices:
         predicted: Sequence[tuple[str, float]] = (),
         source: Source = "canvas",
         key: str | None = None,
+        client: str = "",
     ) -> SavedDrawing:
         """Keep a drawing and learn from it. When this returns, it is on the disk.
 
@@ -262,60 +389,425 @@ class DrawServices:
             Where it was drawn.
         key : str, optional
             The client's own, random; a save that is sent again with it is kept once.
+        client : str
+            Where the request comes from, for the rate limit.
+
+        Raises
+        ------
+        TaggerError
+            If the drawing or the label cannot be taken, or could not be written.
         """
-        raise NotImplementedError
+        contributor = self._somebody(visitor)
+        if key is not None and not 1 <= len(key) <= MAX_KEY:
+            raise RequestError("request-invalid", field="key", reason=f"1 to {MAX_KEY} characters")
+        self._admit(self._saving, self._saving_sources, contributor, client)
+        drawn = strokes.parse(data)
+        model = self._model
+        word = self._word(label, contributor)
+        saved = self.store.save(
+            NewDrawing(
+                word,
+                drawn,
+                contributor,
+                consent=consent,
+                source=source,
+                model_hash=model.facts.hash,
+                predicted=tuple(predicted),
+                key=key,
+            )
+        )
+        if not saved.duplicate:
+            self._touch(saved.id)
+            taught = _Taught(saved.id, saved.label, contributor, consent, drawn)
+            self._learn(model, [taught])
+            if self._model is not model:  # exchanged meanwhile
+                self._learn(self._model, [taught])
+        count = model.memory.counts(contributor).get(saved.label, 0)
+        return SavedDrawing(saved.id, saved.label, saved.created, saved.duplicate, count)
 
     def gallery(
         self, visitor: str, *, label: str | None = None, offset: int = 0, limit: int = 50
     ) -> Gallery:
         """A page of a visitor's own drawings, newest first."""
-        raise NotImplementedError
+        contributor = self._somebody(visitor)
+        page = self.store.gallery(
+            contributor=contributor,
+            label=label,
+            offset=max(0, offset),
+            limit=max(0, min(limit, _PAGE)),
+        )
+        counts = self.store.counts(contributor=contributor)
+        total = sum(counts.values()) if label is None else counts.get(label, 0)
+        return Gallery(tuple(_shown(drawing) for drawing in page), total)
 
     def counts(self, visitor: str | None = None) -> tuple[KnownWord, ...]:
-        """Words with the number of drawings, most first: a visitor's, or everybody's."""
-        raise NotImplementedError
+        """Words with the number of drawings, most first: a visitor's, or everybody's.
+
+        Of everybody's, new words are counted only where their drawings were given with consent:
+        what somebody calls their drawings is theirs, too.
+        """
+        words = self._model.recogniser.words
+        if visitor is None:
+            shared = self.store.counts(consented_only=True)
+            every = self.store.counts()
+            counts = {w: n if words.get(w) else shared.get(w, 0) for w, n in every.items()}
+        else:
+            counts = self.store.counts(contributor=self._somebody(visitor))
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return tuple(_known(words, word, count) for word, count in ordered if count)
 
     def relabel(self, id: str, label: str, visitor: str) -> GalleryDrawing:
         """Change the label of one of a visitor's own drawings."""
-        raise NotImplementedError
+        contributor = self._somebody(visitor)
+        drawing = self.store.relabel(id, self._word(label, contributor), by=contributor)
+        self._touch(id)
+        self._model.memory.relabel(id, drawing.label)
+        return _shown(drawing)
 
     def delete(self, id: str, visitor: str) -> None:
         """Remove one of a visitor's own drawings, and what was learnt from it."""
-        raise NotImplementedError
+        self.store.delete(id, by=self._somebody(visitor))
+        self._touch(id)
+        self._model.memory.forget([id])
+        self._write_memory()
 
     def withdraw(self, visitor: str) -> int:
         """Remove all that a visitor gave; how many drawings it were."""
-        raise NotImplementedError
+        contributor = self._somebody(visitor)
+        count = self.store.withdraw(contributor)
+        with self._touch_lock:
+            if self._withdrawn is not None:
+                self._withdrawn.add(contributor)
+        self._model.memory.forget_contributor(contributor)
+        self._write_memory()
+        return count
+
+    # --- words ----------------------------------------------------------------------------------
 
     def words(
         self, query: str = "", *, lang: str = "en", visitor: str = "", limit: int = 20
     ) -> tuple[KnownWord, ...]:
-        """Complete a label: the best match first, in either language, learnt words among them."""
-        raise NotImplementedError
+        """Complete a label: the best match first, in either language, learnt words among them.
+
+        Without a query, those come first that the visitor has drawn most.
+        """
+        model = self._model
+        contributor = self._contributor(visitor)
+        own = model.memory.counts(contributor) if contributor else {}
+        known = [
+            KnownWord(word.word, word.name_ja, word.kind, own.get(word.word, 0))
+            for word in model.recogniser.words
+        ]
+        learnt = dict.fromkeys([*own, *sorted(model.memory.accepted)])
+        known += [
+            KnownWord(word, None, "learnt", own.get(word, 0))
+            for word in learnt
+            if model.recogniser.words.get(word) is None
+        ]
+        wanted = normalise(query) if query.strip() else ""
+        found = []
+        for place, word in enumerate(known):
+            rank = match(wanted, word.word, word.name_ja)
+            if rank is not None:
+                found.append((rank, -word.drawings, place, word))
+        return tuple(word for *_, word in sorted(found, key=lambda entry: entry[:3])[:limit])
 
     def learnt(self, visitor: str | None = None) -> tuple[KnownWord, ...]:
         """Words that the model did not know: a visitor's, or with None everybody's."""
-        raise NotImplementedError
+        return tuple(word for word in self.counts(visitor) if word.kind == "learnt")
 
     # --- for the owner; a door asks `is_owner` first ---------------------------------------------
 
     def is_owner(self, token: str) -> bool:
         """Whether this is the owner's token; False for all if none is set."""
-        raise NotImplementedError
-
-    def accept(self, word: str) -> str:
-        """Let all visitors' recognisers know a word that somebody taught; gives it as kept."""
-        raise NotImplementedError
-
-    def reject(self, word: str) -> None:
-        """Undo :meth:`accept`."""
-        raise NotImplementedError
+        wanted = self.settings.owner_token.get_secret_value()
+        # Takes as long whatever is wrong.
+        same = hmac.compare_digest(token.encode("utf-8", "replace"), wanted.encode())
+        return same and bool(wanted)
 
     @property
     def accepted(self) -> tuple[str, ...]:
         """The accepted words."""
-        raise NotImplementedError
+        return self.store.accepted_words()
 
-    def export(self, format: ExportFormat, *, visitor: str | None = None) -> Iterator[bytes]:
-        """Drawings as a file: a visitor's own, or with None all that were given with consent."""
-        raise NotImplementedError
+    def accept(self, word: str) -> str:
+        """Let all visitors' recognisers know a word that somebody taught; gives it as kept.
+
+        They learn it from the drawings that were given with consent.
+
+        Raises
+        ------
+        RequestError
+            ``word-not-drawn``, if there are none.
+        """
+        word = clean_label(word)
+        if not self.store.counts(consented_only=True).get(word):
+            raise RequestError("word-not-drawn", word=word)
+        word = self.store.accept_word(word)
+        self._model.memory.accept(self.store.accepted_words())
+        return word
+
+    def reject(self, word: str) -> None:
+        """Undo :meth:`accept`."""
+        self.store.forget_word(word)
+        self._model.memory.accept(self.store.accepted_words())
+
+    def export(self, file: BinaryIO, format: str, *, visitor: str | None = None) -> int:
+        """Write drawings to a file; how many it were.
+
+        Parameters
+        ----------
+        file : binary file
+            Open for writing.
+        format : str
+            One of `tagger.collection.formats.FORMATS`.
+        visitor : str, optional
+            Whose drawings; with None, all that were given with consent.
+        """
+        if visitor is None:
+            return formats.write(self.store.iterate(consented_only=True), file, format)
+        own = self.store.iterate(consented_only=False, contributor=self._somebody(visitor))
+        # Consent is to others having them; these go back to whoever drew them.
+        return formats.write((replace(drawing, consent=True) for drawing in own), file, format)
+
+    def swap(self, recogniser: Recogniser, facts: ModelFacts, spec: MemorySpec) -> None:
+        """Put another recogniser in place of this one, between two requests.
+
+        What was taught is learnt anew from the drawings, before the first request sees it.
+        """
+        model = self._start(recogniser, facts, spec, wait=True)
+        self._model = model
+        self._write_memory()
+
+    # --- learning -------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Wait until all that is in the collection has been learnt."""
+        if self._synced is not None:
+            self._synced.join()
+
+    def close(self) -> None:
+        """Write what was learnt, close the collection."""
+        self._stopping.set()
+        self.settle()
+        self._write_memory()
+        self.store.close()
+
+    def _start(
+        self, recogniser: Recogniser, facts: ModelFacts, spec: MemorySpec, wait: bool = False
+    ) -> _Model:
+        """A recogniser with what was taught, which is brought up to date besides."""
+        try:
+            memory = Memory.load(self._memory_file, recogniser.hash, recogniser.dimension)
+        except FileNotFoundError:
+            memory = Memory(recogniser.hash, recogniser.dimension)
+        except (MemoryFileError, OSError) as error:
+            # Nothing is lost: the drawings themselves are in the collection.
+            _log.warning("the learnt words are learnt anew: %s", error)
+            memory = Memory(recogniser.hash, recogniser.dimension)
+        memory.accept(self.store.accepted_words())
+        model = _Model(recogniser, facts, spec, memory)
+        if wait:
+            self._sync(model)
+        else:
+            self._synced = threading.Thread(
+                target=self._sync, args=(model,), name="draw-memory", daemon=True
+            )
+            self._synced.start()
+        return model
+
+    def _sync(self, model: _Model) -> None:
+        """Learn what is in the collection and not yet learnt; forget what is no more in it."""
+        with self._syncing:
+            with self._touch_lock:
+                self._touched, self._withdrawn = set(), set()
+            try:
+                self._read_collection(model)
+            except Exception:
+                # The page works without; what is drawn from now on is learnt.
+                _log.exception("not all that was collected could be learnt")
+            finally:
+                with self._touch_lock:
+                    touched, self._touched = self._touched or set(), None
+                    withdrawn, self._withdrawn = self._withdrawn or set(), None
+            # What was changed meanwhile may have been read before or after.
+            doubtful = touched | {
+                lesson.id
+                for lesson in (model.memory.lessons() if withdrawn else ())
+                if lesson.contributor in withdrawn
+            }
+            for id in doubtful:
+                with contextlib.suppress(TaggerError):
+                    drawing = self.store.get(id)
+                    if drawing is None:
+                        model.memory.forget([id])
+                    else:
+                        model.memory.relabel(id, drawing.label)
+        if len(model.memory):
+            self._write_memory(model)
+
+    def _read_collection(self, model: _Model) -> None:
+        seen: set[str] = set()
+        waiting: list[_Taught] = []
+        for drawing in self.store.iterate(consented_only=False):
+            if self._stopping.is_set():
+                return
+            # What nobody gave teaches nobody until its word is accepted for all.
+            contributor = drawing.contributor or ""
+            seen.add(drawing.id)
+            if drawing.id in model.memory:
+                model.memory.relabel(drawing.id, drawing.label)
+                continue
+            waiting.append(
+                _Taught(drawing.id, drawing.label, contributor, drawing.consent, drawing.strokes)
+            )
+            if len(waiting) == _LEARN_BATCH:
+                self._learn(model, waiting)
+                waiting = []
+        self._learn(model, waiting)
+        gone = [lesson.id for lesson in model.memory.lessons() if lesson.id not in seen]
+        with self._touch_lock:
+            model.memory.forget(set(gone) - (self._touched or set()))
+
+    def _learn(self, model: _Model, taught: Sequence[_Taught]) -> None:
+        if not taught:
+            return
+        try:
+            embeddings = model.recogniser.predict([t.strokes for t in taught]).embedding
+        except TaggerError:
+            _log.exception("a saved drawing could not be learnt")
+            return
+        model.memory.teach(
+            Lesson(t.id, t.word, t.contributor, t.shared, embedding)
+            for t, embedding in zip(taught, embeddings, strict=True)
+        )
+
+    def _touch(self, *ids: str) -> None:
+        with self._touch_lock:
+            if self._touched is not None:
+                self._touched.update(ids)
+
+    @property
+    def _memory_file(self) -> Path:
+        return self.settings.data_dir.expanduser() / "drawings-learnt.npz"
+
+    def _write_memory(self, model: _Model | None = None) -> None:
+        """Keep what was learnt, so that the next start is quick. Never worth an error."""
+        try:
+            (model or self._model).memory.save(self._memory_file)
+        except OSError as error:
+            _log.warning("what was learnt could not be written: %s", error.strerror)
+
+    # --- who and how often ----------------------------------------------------------------------
+
+    def _admit(self, own: TokenBuckets, all_: TokenBuckets, key: str, client: str) -> None:
+        if client and not all_.take(client):
+            raise LimitError("too-fast")
+        if key and not own.take(key):
+            raise LimitError("too-fast")
+
+    def _contributor(self, visitor: str) -> str | None:
+        return self.store.contributor_of(visitor) if visitor else None
+
+    def _somebody(self, visitor: str) -> str:
+        if not isinstance(visitor, str) or not visitor or len(visitor) > _MAX_VISITOR:
+            raise RequestError("visitor-missing")
+        return self.store.contributor_of(visitor)
+
+    def _word(self, label: str, contributor: str) -> str:
+        """The word that a label means: one that is known, in its own spelling, or a new one."""
+        cleaned = clean_label(label)
+        known = self._model.recogniser.words.find(cleaned)
+        if known is not None:
+            return known.word
+        wanted = normalise(cleaned)
+        memory = self._model.memory
+        for word in [*memory.counts(contributor), *memory.accepted]:
+            if normalise(word) == wanted:
+                return word
+        return cleaned
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Taught:
+    id: str
+    word: str
+    contributor: str
+    shared: bool
+    strokes: Strokes
+
+
+def _who(visitor: str, client: str) -> str:
+    """Under which key somebody's requests are counted."""
+    return f"v:{visitor}" if visitor else f"c:{client}" if client else ""
+
+
+def _known(words: WordList, word: str, drawings: int) -> KnownWord:
+    found = words.get(word)
+    if found is None:
+        return KnownWord(word, None, "learnt", drawings)
+    return KnownWord(word, found.name_ja, found.kind, drawings)
+
+
+def _shown(drawing: Drawing) -> GalleryDrawing:
+    return GalleryDrawing(
+        drawing.id,
+        drawing.label,
+        drawing.created,
+        drawing.consent,
+        drawing.source,
+        strokes.dump(strokes.simplify(drawing.strokes)),
+    )
+
+
+def _ranked(
+    prediction: SketchPrediction, bank: Bank | None, words: WordList, spec: MemorySpec, top: int
+) -> tuple[RankedWord, ...]:
+    """The most probable words, the network's and the learnt ones."""
+    shares = prediction.probabilities
+    new: list[str] = []
+    if bank is not None:
+        places = [words.get(word) for word in bank.words]
+        known = np.array([-1 if p is None else p.index for p in places], np.int64)
+        near = fewshot.similarity(
+            prediction.embedding, bank.embeddings, bank.owners, spec.sharpness
+        )
+        odds = fewshot.log_odds(near, bank.shots, shares, spec)
+        shares = fewshot.mix(shares, odds, known)
+        new = [word for word, place in zip(bank.words, places, strict=True) if place is None]
+    row: npt.NDArray[np.float32] = shares[0]
+    best = np.argsort(-row, kind="stable")[: max(0, top)]
+    ranked = []
+    for index in best.tolist():
+        if index < len(words):
+            word = words[index]
+            ranked.append(RankedWord(word.word, float(row[index]), word.name_ja))
+        else:
+            ranked.append(RankedWord(new[index - len(words)], float(row[index]), learnt=True))
+    return tuple(ranked)
+
+
+def build_draw(settings: Settings) -> DrawServices | None:
+    """Load the recogniser that the settings name, and open the collection.
+
+    Returns
+    -------
+    DrawServices or None
+        None if drawings are turned off, or nothing is set and there is no default recogniser.
+
+    Raises
+    ------
+    TaggerError
+        If the recogniser or the collection cannot be opened.
+    """
+    ref = settings.sketch_bundle
+    if ref in ("", "none") or (ref == DEFAULT_SKETCH_BUNDLE and not Path(ref).is_dir()):
+        return None
+    bundle = sketch_bundle.load(ref)
+    recogniser = SketchRecogniser(bundle)
+    store = Store.open(settings.database_url)
+    try:
+        return DrawServices(settings, recogniser, bundle.facts, store, bundle.config.memory)
+    except BaseException:
+        store.close()
+        raise

@@ -63,6 +63,10 @@ class StrokesError(TaggerError):
     """A drawing whose strokes make no sense."""
 
 
+class MemoryFileError(TaggerError):
+    """A file of learnt words that is torn, or made by another recogniser."""
+
+
 class StoreError(TaggerError):
     """A collection that cannot be read or written now, or a value that it does not take."""
 

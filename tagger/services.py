@@ -24,7 +24,7 @@ from PIL import Image
 
 from tagger import bundles, images
 from tagger.bundles import BundleConfig, ModelFacts
-from tagger.drawing import DrawServices
+from tagger.drawing import DrawServices, build_draw
 from tagger.errors import ImageError, TaggerError
 from tagger.illustration import IllustrationTagger, Prediction
 from tagger.images import Picture
@@ -300,8 +300,10 @@ class Services:
         return np.asarray(image)
 
     def close(self) -> None:
-        """Stop the reading threads when what they have begun is done."""
+        """Stop the reading threads when what they have begun is done; keep what was learnt."""
         self._readers.shutdown(wait=True, cancel_futures=True)
+        if self.draw is not None:
+            self.draw.close()
 
     def _tag_batch(self, batch: list[tuple[str, Future[Picture]]], cut: Cut) -> list[Outcome]:
         outcomes: list[Outcome | None] = []
@@ -354,13 +356,14 @@ class Services:
 
 
 def build_services(settings: Settings) -> Services:
-    """Load the model that the settings name and put it behind the services.
+    """Load the models that the settings name and put them behind the services.
 
     Raises
     ------
-    BundleError
-        If the bundle is missing or broken.
+    TaggerError
+        If a bundle is missing or broken, or the collection of drawings cannot be opened.
     """
     bundle = bundles.load(settings.bundle)
     tagger = IllustrationTagger(bundle, settings.threads)
-    return Services(settings, tagger, bundle.config, bundle.hash, bundle.metrics)
+    draw = build_draw(settings)
+    return Services(settings, tagger, bundle.config, bundle.hash, bundle.metrics, draw)

@@ -29,6 +29,8 @@ PREFIX = "TAGGER_"
 _ROOT = Path(__file__).resolve().parent.parent
 _DEFAULTS = ImageLimits()
 
+DEFAULT_SKETCH_BUNDLE = str(_ROOT / "exported" / "sketch")
+
 
 def _whole_number(value: Any) -> Any:
     """Let people write ``64e6`` and ``64_000_000`` for sixty-four million."""
@@ -63,6 +65,9 @@ class Settings(BaseSettings):
     ----------
     bundle : str
         Model to serve: a folder, or ``hf:owner/name@revision``.
+    sketch_bundle : str
+        Recogniser of drawings, a folder or ``hf:owner/name@revision``. Where the default folder is
+        not there, drawings are not recognised; ``none`` turns them off.
     host, port
         Where to listen. Gradio's own variables ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT``,
         which a Space sets, are read where ours are absent.
@@ -88,6 +93,10 @@ class Settings(BaseSettings):
         are pushed; empty for none.
     hub_token : secret str
         A token that may write there; empty for no pushes.
+    owner_token : secret str
+        Who sends it may accept words for all and export what was given with consent; empty: nobody.
+    live_rate : float
+        Drawings that one visitor may have recognised in a second, for any length of time.
     language : {"auto", "en", "ja"}
         Language of the page; ``"auto"`` follows the browser.
     log_level : str
@@ -99,6 +108,7 @@ class Settings(BaseSettings):
     )
 
     bundle: str = str(_ROOT / "exported" / "illustration")
+    sketch_bundle: str = DEFAULT_SKETCH_BUNDLE
     host: str = Field(
         default="127.0.0.1",
         validation_alias=AliasChoices("TAGGER_HOST", "GRADIO_SERVER_NAME"),
@@ -129,6 +139,8 @@ class Settings(BaseSettings):
     database: SecretStr = SecretStr("")
     hub_dataset: str = Field(default="", pattern=r"^$|^[\w.-]+/[\w.-]+$")
     hub_token: SecretStr = SecretStr("")
+    owner_token: SecretStr = SecretStr("")
+    live_rate: float = Field(default=40.0, gt=0, le=1000)
     language: Literal["auto", "en", "ja"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

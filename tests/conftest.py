@@ -21,10 +21,25 @@ hypothesis.settings.load_profile("tagger")
 REAL_BUNDLE = Path(__file__).resolve().parents[1] / "exported" / "illustration"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_of_the_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Unless a test says otherwise, nothing is collected, least of all in the project's folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAGGER_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("TAGGER_SKETCH_BUNDLE", "none")
+        yield
+
+
 @pytest.fixture(scope="session")
 def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny model that keeps the contract; do not write to it."""
     return toy.make_bundle(tmp_path_factory.mktemp("bundles") / "toy")
+
+
+@pytest.fixture(scope="session")
+def toy_sketch_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny recogniser of drawings; do not write to it."""
+    return toy.make_sketch_bundle(tmp_path_factory.mktemp("bundles") / "toy-sketch")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 
 import numpy as np
@@ -141,7 +142,7 @@ def sampled(lines: list[Points]) -> np.ndarray:
     points = []
     for line in lines:
         points.append(line[0])
-        for (x0, y0), (x1, y1) in zip(line[:-1], line[1:], strict=True):
+        for (x0, y0), (x1, y1) in itertools.pairwise(line):
             steps = max(1, math.ceil(math.hypot(x1 - x0, y1 - y0)))
             points += [
                 (x0 + (x1 - x0) * i / steps, y0 + (y1 - y0) * i / steps)
@@ -195,7 +196,7 @@ def test_a_ring_is_closed() -> None:
 
 def test_a_dot_is_one_point() -> None:
     lines: list[Points] = [[(20, 20), (100, 20)], [(60, 70)]]
-    line, dot = sorted(trace(drawn(lines, width=6)), key=len, reverse=True)
+    _line, dot = sorted(trace(drawn(lines, width=6)), key=len, reverse=True)
     assert len(dot) == 1
     assert abs(float(dot.x[0]) - 60) < 1.5 and abs(float(dot.y[0]) - 70) < 1.5
 
@@ -207,7 +208,7 @@ def test_of_a_filled_area_the_outline_is_taken() -> None:
     assert len(strokes) == 2
     outline = max(strokes, key=len)
     distance = np.hypot(outline.x - 60, outline.y - 70)
-    assert 25 <= distance.min() and distance.max() <= 31
+    assert distance.min() >= 25 and distance.max() <= 31
 
 
 @pytest.mark.parametrize("scale", [0.25, 1, 3, 10])
@@ -294,8 +295,8 @@ def test_any_picture_ends_in_strokes_or_a_reason(seed: int) -> None:
     assert 1 <= len(strokes) <= TraceOptions().max_strokes
     for stroke in strokes:
         assert len(stroke) >= 1 and stroke.x.dtype == stroke.y.dtype == np.float32
-        assert -1 <= stroke.x.min() and stroke.x.max() <= shape[1]
-        assert -1 <= stroke.y.min() and stroke.y.max() <= shape[0]
+        assert stroke.x.min() >= -1 and stroke.x.max() <= shape[1]
+        assert stroke.y.min() >= -1 and stroke.y.max() <= shape[0]
 
 
 def test_a_picture_full_of_detail_gives_the_longest_lines_only() -> None:

@@ -206,3 +206,110 @@ def make_deepghs_bundle(folder: Path) -> Path:
     (folder / "categories.json").write_text('[{"category": 0, "name": "everything"}]')
     (folder / "thresholds.csv").write_text("category,name,threshold\n0,everything,0.4\n0,x,0.9\n")
     return folder
+
+
+# --- a recogniser of drawings -------------------------------------------------------------------
+# It knows directions: a line along one is the more of its word the more of its ink lies so.
+
+SKETCH_SIZE = 16
+SKETCH_WORDS = [
+    ("level", "横線", "word"),
+    ("upright", "縦線", "word"),
+    ("top left", "左上", "word"),
+    ("the corner", "角", "word"),
+    ("0", "数字の0", "digit"),
+]
+SKETCH_DIMENSION = 8
+
+
+def sketch_weights() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How the toy sees: from pixels ``[S*S]`` to ``[8]``, and its last layer."""
+    y, x = np.mgrid[0:SKETCH_SIZE, 0:SKETCH_SIZE] / (SKETCH_SIZE - 1) - 0.5
+    middle_y, middle_x = np.exp(-((6 * y) ** 2)), np.exp(-((6 * x) ** 2))
+    seen = [middle_y, middle_x, (x < 0) * (y < 0), (x > 0) * (y > 0), x * x + y * y, x, y, x * y]
+    eyes = np.stack([np.asarray(part, np.float64).ravel() for part in seen], axis=1)
+    weights = 6 * np.eye(len(SKETCH_WORDS), SKETCH_DIMENSION)
+    bias = np.linspace(0.2, -0.2, len(SKETCH_WORDS))
+    return eyes.astype(np.float32), weights.astype(np.float32), bias.astype(np.float32)
+
+
+def sketch_model(
+    *, batch: int | str = "N", order: bool = False, softmax: bool = True, words: int | None = None
+) -> onnx.ModelProto:
+    """The toy recogniser as ONNX; without `softmax` its answers are no probabilities."""
+    eyes, weights, bias = sketch_weights()
+    planes, side = 1 + order, SKETCH_SIZE
+    eyes = np.concatenate([eyes] + [np.zeros_like(eyes)] * order)
+    words = len(SKETCH_WORDS) if words is None else words
+    constants = {
+        "eyes": eyes,
+        "weights": weights.T[:, :words].copy(),
+        "bias": bias[:words],
+        "flat": np.array([-1, planes * side * side], np.int64),
+        "little": np.float32([1e-3]),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Reshape", ["input", "flat"], ["pixels"]),
+        node("MatMul", ["pixels", "eyes"], ["seen"]),
+        node("Add", ["seen", "little"], ["more"]),
+        node("LpNormalization", ["more"], ["embedding"], axis=1, p=2),
+        node("MatMul", ["embedding", "weights"], ["product"]),
+        node("Add", ["product", "bias"], ["logits"]),
+        node("Softmax" if softmax else "Identity", ["logits"], ["probabilities"]),
+    ]
+    if softmax:
+        nodes[-1].attribute.append(helper.make_attribute("axis", 1))
+    floats = TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "toy-sketch",
+        [helper.make_tensor_value_info("input", floats, [batch, planes, side, side])],
+        [
+            helper.make_tensor_value_info("probabilities", floats, [batch, words]),
+            helper.make_tensor_value_info("embedding", floats, [batch, SKETCH_DIMENSION]),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+def sketch_config(**changes: object) -> dict[str, object]:
+    """The toy recogniser's ``config.json``."""
+    return {
+        "format_version": 1,
+        "task": "sketch-recognition",
+        "name": "toy-sketch",
+        "version": "1.0",
+        "licence": "Apache-2.0",
+        "author": "the tests",
+        "input": {
+            "name": "input",
+            "size": SKETCH_SIZE,
+            "layout": "NCHW",
+            "range": [0, 1],
+            "raster": {"width": 1.5, "margin": 1.0},
+        },
+        "outputs": [{"name": "probabilities"}, {"name": "embedding"}],
+        "words": len(SKETCH_WORDS),
+        "memory": {"scale": 60.0, "bias": -55.0, "shots": 4.0, "sharpness": 5.0, "familiar": 0.0},
+        "training_data": [{"name": "none", "licence": "CC0-1.0"}],
+        **changes,
+    }
+
+
+def make_sketch_bundle(folder: Path, **changes: object) -> Path:
+    """Write the toy recogniser; `changes` are of its configuration."""
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(sketch_model(), folder / "model.onnx")
+    with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["index", "word", "name_ja", "kind"])
+        writer.writerows([i, *row] for i, row in enumerate(SKETCH_WORDS))
+    (folder / "config.json").write_text(json.dumps(sketch_config(**changes)), encoding="utf-8")
+    metrics = {"split": "test", "command": "none", "top_1": 1.0}
+    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    (folder / "README.md").write_text("# Toy\n", encoding="utf-8")
+    _, weights, bias = sketch_weights()
+    np.savez(folder / "head.npz", weights=weights, bias=bias)
+    return folder
