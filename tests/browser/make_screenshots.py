@@ -1,14 +1,15 @@
 """Make the README's pictures of the page: ``python -m tests.browser.make_screenshots``.
 
 The page is served with the model that the settings name (the shipped one unless ``TAGGER_BUNDLE``
-says otherwise), an example is given, and the window is taken as it stands: in English and Japanese,
-light and dark, on a desk and on a phone.
+says otherwise), an example is given or something drawn, and the window is taken as it stands: in
+English and Japanese, light and dark, on a desk and on a phone. What is saved is forgotten again.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tagger import server
 from tagger.services import build_services
 from tagger.settings import load_settings
 from tests import chromium
+from tests.browser.artist import CAT, FISH, HOUSE, SUN, Artist
 from tests.browser.conftest import FLAGS, PATIENCE
 from tests.browser.person import Person
 
@@ -27,14 +29,14 @@ FOLDER = Path(__file__).resolve().parents[2] / "assets" / "screenshots"
 
 @dataclass(frozen=True)
 class View:
-    """A kind of visitor, and which of the examples they try."""
+    """A kind of visitor, and which of the examples they try; those without one draw."""
 
     name: str
     locale: str
     color_scheme: str
     width: int
     height: int
-    example: str
+    example: str = ""
 
     @property
     def phone(self) -> bool:
@@ -47,11 +49,21 @@ VIEWS = (
     View("tag-ja-dark", "ja-JP", "dark", 1280, 1050, "house.webp"),
     View("tag-phone-en-light", "en-US", "light", 390, 1240, "rubber-ducks.webp"),
     View("tag-phone-ja-dark", "ja-JP", "dark", 390, 1240, "christmas-tree.webp"),
+    View("draw-en-light", "en-US", "light", 1280, 1240),
+    View("draw-ja-dark", "ja-JP", "dark", 1280, 1240),
+    View("draw-phone-en-light", "en-US", "light", 390, 1240),
+    View("draw-phone-ja-dark", "ja-JP", "dark", 390, 1240),
 )
+
+# What stands in the gallery of each.
+SAVED = {
+    "en-US": ((HOUSE, "house"), (SUN, "sun"), (FISH, "blorp"), (FISH, "blorp")),
+    "ja-JP": ((HOUSE, "家"), (SUN, "太陽"), (FISH, "ぷくぷく"), (FISH, "ぷくぷく")),
+}
 
 
 def take(browser: Browser, url: str, view: View) -> Image.Image:
-    """Visit the page as `view`, give an example, point at the first tag, and look."""
+    """Visit the page as `view`, do what they came for, and look."""
     context = browser.new_context(
         locale=view.locale,
         color_scheme=view.color_scheme,
@@ -63,15 +75,34 @@ def take(browser: Browser, url: str, view: View) -> Image.Image:
     )
     context.set_default_timeout(PATIENCE)
     person = Person(context, url)
+    (give_example if view.example else draw_something)(person, view)
+    png = person.page.screenshot()
+    context.close()
+    return Image.open(io.BytesIO(png)).convert("RGB")
+
+
+def give_example(person: Person, view: View) -> None:
+    """Give an example and point at the first tag."""
     person.page.locator(f".tg-example:has(img[src$='{view.example}'])").click()
     person.wait_for_tags()
     expect(person.drop_zone).to_have_attribute("data-preview", "shown")
     for picture in person.page.locator(".tg-example img").all():
         picture.evaluate("(image) => { image.loading = 'eager'; return image.decode(); }")
     person.rows.first.hover()
-    png = person.page.screenshot()
-    context.close()
-    return Image.open(io.BytesIO(png)).convert("RGB")
+
+
+def draw_something(person: Person, view: View) -> None:
+    """Save some drawings, teach a word, and draw a cat."""
+    artist = Artist(person)
+    for count, (drawing, word) in enumerate(SAVED[view.locale], 1):
+        artist.draw(drawing)
+        artist.read_words()
+        artist.save_as(word)
+        expect(artist.at("tile")).to_have_count(count)
+    artist.field.fill("")
+    artist.draw(CAT)
+    artist.read_words()
+    artist.page.evaluate("scrollTo(0, 0)")
 
 
 def main() -> int:
@@ -85,12 +116,21 @@ def main() -> int:
         return 1
     out.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=PATIENCE)
-    services = build_services(load_settings())
+    with tempfile.TemporaryDirectory() as folder:
+        make_all(executable, out, folder)
+    return 0
+
+
+def make_all(executable: Path, out: Path, folder: str) -> None:
+    """Serve the page, with `folder` for what is saved, and take every view of it."""
+    services = build_services(load_settings(data_dir=folder))
     served = server.launch(services)
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=str(executable), args=list(FLAGS))
             for view in VIEWS:
+                if not view.example and services.draw is None:
+                    continue
                 path = out / f"{view.name}.webp"
                 take(browser, served.url, view).save(path, "WEBP", quality=82, method=6)
                 print(f"{path.name}: {path.stat().st_size / 1024:.0f} KiB", flush=True)
@@ -98,7 +138,6 @@ def main() -> int:
     finally:
         served.close()
         services.close()
-    return 0
 
 
 if __name__ == "__main__":

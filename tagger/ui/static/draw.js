@@ -296,6 +296,8 @@ document.addEventListener('keydown', (event) => {
   if (at.closest('input:not([type=checkbox], [type=radio], [type=file]), textarea, select, [contenteditable]')) return;
   if (!element.contains(at) && at !== document.body) return;
   const command = event.ctrlKey || event.metaKey;
+  // What stands alone belongs to the drawing: elsewhere somebody may mean something else by it.
+  if (!command && at !== document.body && !at.closest('.dr-left, .dr-modes, .dr-rows')) return;
   const key = event.key.toLowerCase();
   const act = command
     ? (key === 'z' ? (event.shiftKey ? 'redo' : 'undo') : key === 'y' ? 'redo' : null)

@@ -11,6 +11,7 @@ const REACH = 9; // how near the eraser takes a stroke
 const NEAREST = 0.75; // points closer than this say nothing new
 const STEPS = 300; // that can be taken back
 const MOST_POINTS = 20_000; // in a drawing; the server reads more
+const LONG = 3_000; // points of one stroke that are looked at for its sketch
 
 // --- drawings: pure functions ------------------------------------------------------------------------
 
@@ -55,9 +56,12 @@ function keptPoints(x, y, epsilon) {
 const round1 = (value) => Math.round(value * 10) / 10;
 
 /** What the recogniser needs of a stroke: fewer points, on the same line, without times. */
-function sketchOf(stroke) {
-  const kept = keptPoints(stroke.x, stroke.y, 0.7);
-  return [kept.map((i) => round1(stroke.x[i])), kept.map((i) => round1(stroke.y[i]))];
+function sketchOf({ x, y }) {
+  const every = Math.ceil(x.length / LONG);
+  const some = (values) => values.filter((_, i) => i % every === 0 || i === values.length - 1);
+  if (every > 1) [x, y] = [some(x), some(y)];
+  const kept = keptPoints(x, y, 0.7);
+  return [kept.map((i) => round1(x[i])), kept.map((i) => round1(y[i]))];
 }
 
 /** All of a drawing in the form of Quick, Draw!: lists x, y, milliseconds and pressure. */
