@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tagger.taglist.rules import Decision, Listed, Rules, normalise, singular
+
+_FIGURES = re.compile(r": \d+ concepts?\b.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,8 @@ class Labelled:
     title: str = ""
     judged: bool = True
     """Whether the picture's source may judge; others only add to the total support."""
+    author: str = ""
+    """Who drew it: a tag that only repeats it is no tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,25 @@ class BuiltTag:
     aliases: tuple[str, ...] = ()
 
 
+@dataclass
+class _Unlisted:
+    """What the pictures say of a tag that no rule speaks of."""
+
+    concepts: set[str] = field(default_factory=set)
+    judged: set[str] = field(default_factory=set)
+    places: frozenset[str] | None = None
+    by_author: bool = True
+
+    def add(self, picture: Labelled, text: str) -> None:
+        self.concepts.add(picture.concept)
+        if picture.judged:
+            self.judged.add(picture.concept)
+        places = frozenset(picture.category)
+        self.places = places if self.places is None else self.places & places
+        author = normalise(picture.author)
+        self.by_author &= text in {author, author.replace(" ", ""), *author.split()} - {""}
+
+
 @dataclass(frozen=True)
 class Report:
     """The finished list, and for every raw tag what became of it and why."""
@@ -48,6 +72,11 @@ class Report:
     def why(self, raw: str) -> Decision:
         """Look a raw tag up; one that the data never held is answered as unlisted."""
         return self.decisions.get(raw) or Decision(raw, None, "unlisted", "not in the data")
+
+    def reasons(self) -> Counter[str]:
+        """How many raw tags were dropped for which reason, without the figures in it."""
+        dropped = (d.reason for d in self.decisions.values() if d.tag is None)
+        return Counter(_FIGURES.sub("", reason) for reason in dropped)
 
 
 @dataclass(frozen=True)
@@ -109,6 +138,7 @@ class TagListBuilder:
         counts: Counter[str] = Counter()
         decisions: dict[str, Decision] = {}
         writings: dict[str, set[str]] = defaultdict(set)
+        unlisted: dict[str, _Unlisted] = defaultdict(_Unlisted)
         for picture in pictures:
             for raw in picture.tags:
                 decision = self.rules.decide(raw, picture.category)
@@ -118,6 +148,9 @@ class TagListBuilder:
                     decisions[raw] = decision
                 if decision.tag:
                     writings[decision.tag].add(normalise(raw))
+                elif decision.outcome == "unlisted":
+                    text = normalise(raw)
+                    unlisted[singular(text)].add(picture, text)
             for name in self.names(picture):
                 counts[name] += 1
                 concepts[name].add(picture.concept)
@@ -129,7 +162,11 @@ class TagListBuilder:
 
         kept = sorted((n for n in counts if supported(n)), key=lambda n: (-len(concepts[n]), n))
         for raw, decision in decisions.items():
-            decisions[raw] = self._final(decision, set(kept), concepts)
+            if decision.outcome == "unlisted" and not self.keep_unlisted:
+                reason = self._why_unlisted(raw, unlisted[singular(normalise(raw))])
+                decisions[raw] = Decision(raw, None, "dropped", reason)
+            else:
+                decisions[raw] = self._final(decision, set(kept), concepts, judged)
         tags = []
         for name in kept:
             listed = self.rules.listed.get(name) or Listed(name, "general", name.replace("_", " "))
@@ -147,22 +184,43 @@ class TagListBuilder:
             )
         return Report(tuple(tags), decisions, dict(counts))
 
+    def _why_unlisted(self, raw: str, seen: _Unlisted) -> str:
+        """The most telling reason why a tag that no rule speaks of is not on the list."""
+        if seen.by_author:
+            return "the name of the author of its pictures"
+        if reason := self.rules.explain(raw, seen.places or ()):
+            return reason
+        count, judged = len(seen.concepts), len(seen.judged)
+        if not judged:
+            return f"only sources that do not judge have it: {_things(count)}"
+        if count < self.min_concepts or judged < self.min_judged:
+            return self._too_rare(count, judged)
+        return f"not on the reviewed list, though it has the support: {_things(count)}"
+
+    def _too_rare(self, count: int, judged: int) -> str:
+        return (
+            f"too rare: {_things(count)} ({judged} in judging sources), "
+            f"{self.min_concepts} ({self.min_judged}) needed"
+        )
+
     def _final(
-        self, decision: Decision, kept: set[str], concepts: Mapping[str, set[str]]
+        self,
+        decision: Decision,
+        kept: set[str],
+        concepts: Mapping[str, set[str]],
+        judged: Mapping[str, set[str]],
     ) -> Decision:
         """A decision once support is known."""
         name = decision.tag
         if decision.outcome == "unlisted":
             name = singular(normalise(decision.raw)).replace(" ", "_")
-            if not self.keep_unlisted:
-                reason = "not on the reviewed list"
-                return Decision(decision.raw, None, "dropped", reason)
             if name in kept:
                 return Decision(decision.raw, name, "kept", "enough support")
         if name and name not in kept:
-            reason = (
-                f"too rare: {len(concepts.get(name, ()))} concepts, "
-                f"{self.min_concepts} needed ({self.min_judged} of them in judging sources)"
-            )
+            reason = self._too_rare(len(concepts.get(name, ())), len(judged.get(name, ())))
             return Decision(decision.raw, None, "dropped", reason)
         return decision
+
+
+def _things(count: int) -> str:
+    return f"{count} {'concept' if count == 1 else 'concepts'}"

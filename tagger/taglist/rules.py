@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -91,6 +91,18 @@ class Drop:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a tag that no other rule speaks of is not listed.
+
+    ``pattern`` is ``exact`` text, a ``regex``, or a ``category`` that all its pictures lie in.
+    """
+
+    pattern: str
+    kind: Literal["exact", "regex", "category"]
+    reason: str
+
+
 @dataclass(frozen=True)
 class Rules:
     """All rules of one folder, indexed.
@@ -107,6 +119,9 @@ class Rules:
         Element of a picture's category path -> (names, reason).
     drops
         Rules that refuse, in order; the first that fits gives the reason.
+    reasons
+        What `explain` says: the first that fits, exact ones before places before patterns. They
+        decide nothing.
     """
 
     listed: Mapping[str, Listed]
@@ -114,7 +129,9 @@ class Rules:
     implications: Mapping[str, tuple[tuple[str, str], ...]]
     categories: Mapping[str, tuple[tuple[str, ...], str]]
     drops: Sequence[Drop]
+    reasons: Sequence[Reason] = ()
     _patterns: Sequence[tuple[re.Pattern[str], Drop]] = field(init=False, repr=False)
+    _explained: Sequence[tuple[re.Pattern[str], str]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(
@@ -122,11 +139,18 @@ class Rules:
             "_patterns",
             [(re.compile(d.pattern), d) for d in self.drops if d.kind == "regex"],
         )
+        object.__setattr__(
+            self,
+            "_explained",
+            [(re.compile(r.pattern), r.reason) for r in self.reasons if r.kind == "regex"],
+        )
         self._check()
 
     @classmethod
     def load(cls, folder: Path = DATA) -> Rules:
         """Read ``tags``, ``aliases``, ``implications``, ``categories`` and ``drops`` ``.csv``.
+
+        And ``unlisted.csv`` where there is one: the reasons of `explain`.
 
         Raises
         ------
@@ -157,7 +181,12 @@ class Rules:
             Drop(row["pattern"], row["kind"], row["within"], row["reason"])  # type: ignore[arg-type]
             for row in _rows(folder / "drops.csv")
         ]
-        return cls(listed, aliases, implications, categories, drops)
+        unlisted = folder / "unlisted.csv"
+        reasons = [
+            Reason(row["pattern"], row["kind"], row["reason"])  # type: ignore[arg-type]
+            for row in (_rows(unlisted) if unlisted.exists() else ())
+        ]
+        return cls(listed, aliases, implications, categories, drops, reasons)
 
     def _check(self) -> None:
         named = [name for name, _ in self.aliases.values()]
@@ -223,6 +252,32 @@ class Rules:
                 same = "the plural of one thing" if folded else "the same word, written otherwise"
                 return Decision(raw, name, "joined", same)
         return Decision(raw, None, "unlisted", "no rule speaks of it")
+
+    def explain(self, raw: str, places: Collection[str] = ()) -> str | None:
+        """Say why a tag that `decide` calls unlisted is none to suggest, as far as a rule knows.
+
+        Parameters
+        ----------
+        raw
+            The tag as somebody wrote it.
+        places
+            Elements that the category paths of all its pictures share.
+        """
+        text = normalise(raw)
+        for key in dict.fromkeys((text, singular(text))):
+            if reason := self._exact_reasons.get(key):
+                return reason
+        for rule in self.reasons:
+            if rule.kind == "category" and rule.pattern in places:
+                return rule.reason
+        for pattern, reason in self._explained:
+            if pattern.fullmatch(text):
+                return reason
+        return None
+
+    @cached_property
+    def _exact_reasons(self) -> dict[str, str]:
+        return {rule.pattern: rule.reason for rule in self.reasons if rule.kind == "exact"}
 
     def implied_by(self, name: str) -> list[tuple[str, str]]:
         """All tags that ``name`` implies, directly or through others, with the reasons."""

@@ -127,7 +127,12 @@ def _write(
 def labelled(record: Record, silent: Sequence[str] = ()) -> Labelled:
     """What the tag list needs of a record."""
     return Labelled(
-        record.concept, record.tags, record.category, record.title, record.source not in silent
+        record.concept,
+        record.tags,
+        record.category,
+        record.title,
+        record.source not in silent,
+        record.author,
     )
 
 

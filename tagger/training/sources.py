@@ -36,6 +36,7 @@ class Record:
     category: tuple[str, ...]
     split: str
     image: bytes | Path
+    author: str = ""
 
     def read_bytes(self) -> bytes:
         """The encoded picture."""
@@ -55,7 +56,8 @@ def read_records(where: Path) -> list[Record]:
         A Parquet file with a column ``tags`` (list of text, or text parted by commas) and either
         ``image`` (encoded bytes) or ``file`` (path beside the table); a CSV file with ``file`` and
         ``tags``; or a folder whose pictures have captions ``NAME.txt`` (tags parted by commas).
-        Optional columns: ``id``, ``concept``, ``source``, ``title``, ``category``, ``split``.
+        Optional columns: ``id``, ``concept``, ``source``, ``title``, ``category``, ``author``,
+        ``split``.
         Where no split is given it is drawn from a hash of the concept: 80 % train, 10 % val, 10 %
         test, the same on every machine.
 
@@ -117,6 +119,7 @@ def _from_table(table: pa.Table, folder: Path) -> Iterator[Record]:
             category=_words(row.get("category")),
             split=split,
             image=image,
+            author=row.get("author") or "",
         )
 
 

@@ -84,6 +84,48 @@ def test_a_raw_tag_is_kept_joined_or_dropped(raw: str, tag: str | None, outcome:
     assert decision.reason
 
 
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ("HASH(0x8a0cf54)", "memory"),
+        ("0xa0b445c", "memory"),
+        ("snu@autistici.org", "address"),
+        ("www.lumenstudio.net", "address"),
+        ("ã\x82âº", "encoding"),
+        ("猫", "script"),
+        ("кот", "script"),
+        ("gyōza", "another language"),
+        ("twenty", "number"),
+        ("First", "number"),
+        ("ean-13", "code"),
+        ("software as a service", "phrase"),
+        ("dvd", "abbreviation"),
+        ("rhythm", None),
+        ("only", "grammar"),
+        ("hahaha", "interjection"),
+        ("yay", "interjection"),
+        ("heart", None),
+        ("Directions", "direction"),
+        ("gizmo", None),
+    ],
+)
+def test_what_no_rule_speaks_of_is_explained_where_that_can_be(raw: str, words: str | None) -> None:
+    reason = rules.explain(raw)
+    assert reason is None if words is None else words in str(reason)
+
+
+def test_a_place_explains_what_all_its_pictures_share() -> None:
+    assert "flags" in str(rules.explain("wallonie", {"flags"}))
+    assert rules.explain("wallonie", {"food"}) is None
+
+
+def test_no_reason_stands_twice_or_speaks_of_a_listed_tag() -> None:
+    exact = [rule.pattern for rule in rules.reasons if rule.kind == "exact"]
+    assert len(exact) == len(set(exact))
+    assert not [text for text in exact if rules.decide(text).tag]
+    assert {rule.kind for rule in rules.reasons} == {"exact", "regex", "category"}
+
+
 def test_a_folder_name_is_no_tag_in_its_own_folder_only() -> None:
     assert rules.decide("computer", ["computer", "icons", "flat-theme"]).tag is None
     assert rules.decide("computer", ["office"]).tag == "computer_hardware"
