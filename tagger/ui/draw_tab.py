@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import gradio as gr
 
 from tagger.drawing import DrawServices, KnownWord
-from tagger.errors import LimitError, RequestError, TaggerError
+from tagger.errors import RequestError, TaggerError
 from tagger.languages import LANGUAGES, Language, choose_language
 from tagger.services import Services
 from tagger.ui import files
@@ -215,7 +214,7 @@ def build_draw_tab(services: Services, draw: DrawServices) -> None:
         css_template=files.text(*STYLES),
         js_on_load=files.text(*SCRIPTS),
         apply_default_css=False,
-        server_functions=server_functions(services, draw),
+        server_functions=server_functions(draw),
         elem_id="draw-tab",
         words={lang: dict(draw_labels(lang)) for lang in LANGUAGES},
         language=settings.language,
@@ -280,11 +279,11 @@ def client_of(request: Any) -> str:
     return str(getattr(getattr(request, "client", None), "host", "") or "")
 
 
-def server_functions(services: Services, draw: DrawServices) -> list[Callable[..., Answer]]:
+def server_functions(draw: DrawServices) -> list[Callable[..., Answer]]:
     """The functions behind the tab, under the names by which its script calls them."""
     return [
         *(_guarded(name, handler) for name, handler in _handlers(draw).items()),
-        make_trace_picture(services, draw),
+        make_trace_picture(draw),
     ]
 
 
@@ -412,9 +411,8 @@ def _handlers(draw: DrawServices) -> dict[str, Handler]:
     return {handler.__name__: handler for handler in handlers}
 
 
-def make_trace_picture(services: Services, draw: DrawServices) -> Callable[..., Answer]:
-    """The function that turns a photo into strokes; what would be too many have to come back."""
-    places = threading.BoundedSemaphore(services.settings.queue_size)
+def make_trace_picture(draw: DrawServices) -> Callable[..., Answer]:
+    """The function that turns a photo into strokes."""
 
     def trace_picture(upload: Any, request: gr.Request) -> Answer:
         lang = choose_language(request.headers.get("accept-language"))
@@ -422,12 +420,7 @@ def make_trace_picture(services: Services, draw: DrawServices) -> Callable[..., 
             data, lang = parse_upload(upload, lang)
         except TaggerError as error:
             return problem(error, lang)
-        if not places.acquire(blocking=False):
-            return problem(LimitError("busy"), lang)
-        try:
-            return _answered(lambda: {"strokes": draw.trace(data)}, lang)
-        finally:
-            places.release()
+        return _answered(lambda: {"strokes": draw.trace(data)}, lang)
 
     return trace_picture
 

@@ -45,8 +45,8 @@ function createLive({ ask, show, trouble, gap = 40, most = 3, patience = 10_000 
     clearTimeout(timeout);
     flying--;
     const took = performance.now() - start;
-    // Slowly forgotten, as ways change.
-    shortest = shortest ? Math.min(took, shortest * 1.05) : took;
+    // Slowly forgotten, as ways change; not so fast that a busy server would be asked still more.
+    shortest = shortest ? Math.min(took, shortest * 1.002) : took;
     if (number > shown) {
       if (answer && !answer.problem) {
         shown = number;
