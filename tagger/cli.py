@@ -1,4 +1,4 @@
-"""The command line: ``python -m tagger tag|serve|train|evaluate|export``.
+"""The command line: ``python -m tagger tag|serve|drawings|train|evaluate|export``.
 
 Every command imports what it needs when it runs: tagging does not wait for the web framework, and
 help for nothing at all.
@@ -20,6 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
 import tagger
+from tagger import cli_drawings
 
 if TYPE_CHECKING:
     from tagger.cli_output import Item
@@ -153,6 +154,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="address to listen on (127.0.0.1)")
     serve.add_argument("--port", type=int, help="port (7860); 0 for any that is free")
     serve.add_argument("--bundle", metavar="REF", help="model: a folder or hf:owner/name@revision")
+
+    cli_drawings.add_parser(commands)
 
     for name, text in TRAINING_COMMANDS.items():  # for the help only, see main
         commands.add_parser(name, help=text, add_help=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import tempfile
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, TextIO
+from typing import IO, Any, BinaryIO, Protocol, TextIO
 
 from tagger.errors import TaggerError
 from tagger.services import TagResult
@@ -149,8 +150,8 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """Open a text file that takes its place only when it is complete."""
+def replacing_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its place only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=".tagger-", suffix=".part", dir=path.parent)
     try:
@@ -159,12 +160,23 @@ def replacing(path: Path) -> Iterator[TextIO]:
         os.umask(mask)
         if hasattr(os, "fchmod"):
             os.fchmod(descriptor, 0o666 & ~mask)
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+        with open(descriptor, "wb") as file:
             yield file
         os.replace(name, path)
     except BaseException:
         os.unlink(name)
         raise
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """Open a text file that takes its place only when it is complete."""
+    with replacing_bytes(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        try:
+            yield text
+        finally:
+            text.detach()  # with what is still in it; the file is not the text's to close
 
 
 # --- formats ------------------------------------------------------------------------------------

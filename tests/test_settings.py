@@ -168,3 +168,24 @@ def test_limits_reach_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
         read(data, limits=load_settings().image_limits)
     monkeypatch.setenv("TAGGER_MAX_PIXELS", "384")
     assert read(data, limits=load_settings().image_limits).width == 24
+
+
+def test_drawings_are_kept_in_the_data_folder_unless_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path.resolve() / "collection.sqlite3"
+    assert load_settings(data_dir=tmp_path).database_url == f"sqlite:///{file}"
+    url = "postgresql://me:pa55word@db/drawings"
+    assert load_settings(data_dir=tmp_path, database=url).database_url == url
+
+
+def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAGGER_DATABASE", "postgresql://me:pa55word@db/drawings")
+    monkeypatch.setenv("TAGGER_HUB_TOKEN", "hf_pa55word")
+    monkeypatch.setenv("TAGGER_HUB_DATASET", "owner/name")
+    settings = load_settings()
+    assert settings.hub_token.get_secret_value() == "hf_pa55word"
+    assert settings.hub_dataset == "owner/name"
+    assert "pa55word" not in f"{settings!r}{settings}{settings.model_dump_json()}"
+    monkeypatch.setenv("TAGGER_HUB_DATASET", "no/such/form")
+    with pytest.raises(SettingsError, match="TAGGER_HUB_DATASET") as caught:
+        load_settings()
+    assert "pa55word" not in str(caught.value)
