@@ -70,6 +70,11 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
             f"{parity['bytes']['float32'] / 1e6:.1f} MB); arithmetic stays float32. That moves "
             f"probabilities by at most {parity['shipped']['probabilities']:.1e} and costs "
             f"{loss:+.4f} mAP on the test split."
+            + (
+                " It sees every picture twice, once in a mirror, and answers with the mean."
+                if training.get("views") == "mirrored"
+                else ""
+            )
         ),
         (
             f"Input: one float32 `[N, {config['input']['size']}, {config['input']['size']}, 3]`, "

@@ -61,7 +61,7 @@ def _train(argv: list[str]) -> int:
         "pipeline",
         nargs="?",
         default="tagging",
-        choices=["tagging", "tagging_comparison", "tagging_unseen_style", "sketch"],
+        choices=["tagging", "tagging_comparison", "tagging_unseen_style", "sketch", "digits"],
     )
     parser.add_argument("--data", required=True, help="a .parquet or .csv table, or a folder")
     parser.add_argument("--out", help="the bundle's folder (default: one in exported/)")

@@ -24,11 +24,14 @@ OUTPUTS = ("probabilities", "embedding", "features")
 _SMALL = 1024
 
 
-def to_onnx(network: TagNetwork, calibration: Calibration, size: int, path: Path) -> None:
+def wrap(network: TagNetwork, calibration: Calibration, mirrored: bool) -> ExportedTagger:
+    """The network behind the bundle's contract."""
+    slope, offset = (torch.from_numpy(v) for v in (calibration.slope, calibration.offset))
+    return ExportedTagger(network.eval(), slope, offset, mirrored).eval()
+
+
+def to_onnx(wrapped: ExportedTagger, size: int, path: Path) -> None:
     """Write the float32 model with the bundle's contract; the batch is dynamic."""
-    wrapped = ExportedTagger(
-        network.eval(), torch.from_numpy(calibration.slope), torch.from_numpy(calibration.offset)
-    )
     module_to_onnx(wrapped, torch.randint(0, 255, (2, size, size, 3)).float(), OUTPUTS, path)
 
 
@@ -85,8 +88,7 @@ def halve(source: Path, target: Path) -> None:
 
 
 def largest_difference(
-    network: TagNetwork,
-    calibration: Calibration,
+    wrapped: ExportedTagger,
     model: Path,
     pictures: NDArray[np.uint8],
 ) -> dict[str, float]:
@@ -100,9 +102,6 @@ def largest_difference(
     import onnxruntime as ort
 
     x = np.ascontiguousarray(pictures[..., ::-1]).astype(np.float32)
-    wrapped = ExportedTagger(
-        network.eval(), torch.from_numpy(calibration.slope), torch.from_numpy(calibration.offset)
-    ).eval()
     with torch.inference_mode():
         expected = [t.numpy() for t in wrapped(torch.from_numpy(x))]
     session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])

@@ -23,7 +23,7 @@ from tagger.training import losses
 from tagger.training.augment import Augmentation, augment
 from tagger.training.calibration import fit_platt
 from tagger.training.metrics import Figures, evaluate
-from tagger.training.network import TagNetwork
+from tagger.training.network import TagNetwork, see_mirrored
 from tagger.training.packing import Packed
 
 
@@ -268,7 +268,7 @@ def train(
             if average is not None:
                 _update_average(average, network, recipe.ema, epoch * steps + step)
             losses_seen.append(loss.detach())
-        judge = average.module if average is not None else network
+        judge: TagNetwork = average.module if average is not None else network  # type: ignore[assignment]
         figures = _watch(judge, packed, watched, size, device)
         plateau_rate = optimiser.param_groups[0]["lr"]
         if recipe.schedule == "plateau":
@@ -329,15 +329,19 @@ def batches(
 
 
 def predict(
-    network: nn.Module,
+    network: TagNetwork,
     pictures: NDArray[np.uint8],
     rows: NDArray[np.int64],
     *,
     size: int | None = None,
     batch: int = 128,
     device: torch.device | None = None,
+    mirrored: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Logits ``[N, T]`` and pooled features ``[N, D]`` of packed pictures as serving sees them."""
+    """Logits ``[N, T]`` and pooled features ``[N, D]`` of packed pictures as serving sees them.
+
+    With ``mirrored`` they are those of pictures and mirror images together.
+    """
     device = device or next(network.parameters()).device
     logits, pooled = [], []
     network.eval()
@@ -347,14 +351,15 @@ def predict(
             x = x.permute(0, 3, 1, 2).float().div_(255)
             if size and size != x.shape[-1]:
                 x = F.interpolate(x, size=size, mode="bicubic", antialias=True).clamp_(0, 1)
-            seen = network(x.contiguous(memory_format=torch.channels_last))
+            x = x.contiguous(memory_format=torch.channels_last)
+            seen = see_mirrored(network, x) if mirrored else network(x)
             logits.append(seen.logits.float().cpu().numpy())
             pooled.append(seen.pooled.float().cpu().numpy())
     return np.concatenate(logits), np.concatenate(pooled)
 
 
 def _watch(
-    network: nn.Module,
+    network: TagNetwork,
     packed: Packed,
     rows: NDArray[np.int64],
     size: int,

@@ -82,18 +82,36 @@ class TagNetwork(nn.Module):
 class ExportedTagger(nn.Module):
     """The contract of the bundle: NHWC BGR 0-255 in; probabilities, embedding, features out.
 
-    ``slope`` and ``offset`` ``[T]`` calibrate the logits (Platt scaling, a pair a tag).
+    ``slope`` and ``offset`` ``[T]`` calibrate the logits (Platt scaling, a pair a tag). With
+    ``mirrored`` the picture is also seen in a mirror, and what is seen at each place is the mean of
+    both; the tags remain linear in it, so heat maps stay exact.
     """
 
-    def __init__(self, network: TagNetwork, slope: Tensor, offset: Tensor) -> None:
+    slope: Tensor
+    offset: Tensor
+
+    def __init__(
+        self, network: TagNetwork, slope: Tensor, offset: Tensor, mirrored: bool = False
+    ) -> None:
         super().__init__()
         self.network = network
+        self.mirrored = mirrored
         self.register_buffer("slope", slope)
         self.register_buffer("offset", offset)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``[N, S, S, 3]`` -> probabilities ``[N, T]``, embedding ``[N, D]``, features."""
         rgb = pictures.permute(0, 3, 1, 2).flip(1) / 255
-        seen = self.network(rgb)
+        seen = see_mirrored(self.network, rgb) if self.mirrored else self.network(rgb)
         probabilities = torch.sigmoid(seen.logits * self.slope + self.offset)
         return probabilities, F.normalize(seen.pooled, dim=1), seen.features
+
+
+def see_mirrored(network: TagNetwork, pictures: Tensor) -> Seen:
+    """What the network sees in pictures ``[N, 3, S, S]`` and in their mirror images, averaged."""
+    # One pass over both, so that the exported file holds the weights once.
+    features = network(torch.cat([pictures, pictures.flip(3)])).features
+    here, there = features.reshape(2, -1, *features.shape[1:])
+    features = (here + there.flip(3)) / 2
+    pooled = features.mean((2, 3))
+    return Seen(network.classify(network.bottleneck(network.dropout(pooled))), pooled, features)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
-from tagger.training.pipelines import sketch, tagging
+from tagger.training.pipelines import digits, sketch, tagging
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -14,5 +14,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "tagging_comparison": tagging.create_comparison(),
         "tagging_unseen_style": tagging.create_unseen_style(),
         "sketch": sketch.create_pipeline(),
+        "digits": digits.create_pipeline(),
     }
     return {**made, "__default__": made["tagging"]}

@@ -66,6 +66,8 @@ def test_the_bundle_holds_what_its_card_and_its_readers_need(bundle: Path) -> No
     assert f"{100 * facts['doodlenet']['by_share']['50%']['top_5']:.1f} %" in card
     assert f"{100 * facts['few_shot']['ours']['5_shot']['accuracy']:.1f} %" in card
     assert facts["digits"]["drawings"] == 30
+    assert facts["taught_words"]["characters"] == 11
+    assert config["memory"]["scale"] > 0
 
 
 def test_the_head_beside_the_model_is_the_models_own(bundle: Path) -> None:
@@ -299,3 +301,13 @@ def test_pictures_move_a_little_and_lose_their_order_sometimes() -> None:
     # None was mirrored: the corner stays on the right.
     assert bool((moved[:, 0, :, 20:].sum((1, 2)) > moved[:, 0, :, :20].sum((1, 2))).all())
     assert math.isclose(float(moved[:, 0].sum()), float(pictures[:, 0].sum()), rel_tol=0.15)
+
+
+def test_digits_alone_are_trained_tested_and_reported(folder: Path) -> None:
+    argv = ["digits", "--data", str(folder), "--work", str(folder / "work"), "--env", "smoke"]
+    assert cli.main("train", argv) == 0
+    report = json.loads((folder / "work" / "digits.json").read_text())
+    assert (report["train"], report["test"]) == (90, 30)
+    assert np.sum(report["confusion"]) == 30
+    assert report["accuracy"] == pytest.approx(np.trace(report["confusion"]) / 30, abs=1e-3)
+    assert report["precision_at_1"] > 0.9

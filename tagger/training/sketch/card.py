@@ -82,6 +82,27 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
             ),
             "\n".join(lines),
         ]
+    if "taught_words" in facts:
+        taught_words = dict(facts["taught_words"])
+        count = taught_words.pop("characters")
+        lines = [
+            "| drawings that taught it | found first | mean confidence | known words, top-1 |",
+            "|---|---|---|---|",
+        ]
+        lines += [
+            f"| {name.split('_')[0]} | {_percent(v['found'])} | {_percent(v['confidence'])} "
+            f"| {100 * v['known_words_top_1_change']:+.2f} points |"
+            for name, v in taught_words.items()
+        ]
+        parts += [
+            "### A word taught by a few drawings",
+            (
+                f"One of {count} other characters at a time is taught as a new word beside all of "
+                "the network's; asked are the rest of its drawings and the test drawings of the "
+                "known words. The rule that mixes the two was fitted on other characters."
+            ),
+            "\n".join(lines),
+        ]
     parity = facts["parity"]
     parts += [
         "## The file",

@@ -119,9 +119,12 @@ class ExportedRecogniser(nn.Module):
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """``[N, planes, S, S]`` -> probabilities ``[N, W]``, embedding ``[N, D]``."""
-        embedding = self.network(pictures).embedding
         if self.mirrored:
-            embedding = F.normalize(embedding + self.network(pictures.flip(3)).embedding)
+            # One pass over both, so that the exported file holds the weights once.
+            both = self.network(torch.cat([pictures, pictures.flip(3)])).embedding
+            embedding = F.normalize(both.reshape(2, -1, both.shape[1]).mean(0))
+        else:
+            embedding = self.network(pictures).embedding
         weight, bias = self.network.head()
         logits = embedding @ weight.T + bias
         return (logits / self.temperature).softmax(1), embedding

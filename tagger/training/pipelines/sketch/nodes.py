@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
+from tagger import fewshot
+from tagger.fewshot import MemorySpec
 from tagger.strokes import Strokes, partial
 from tagger.training import export
 from tagger.training.sketch import card, evaluation, loop
@@ -305,6 +307,82 @@ def few_shot(path: Path, model: Path, raster: Raster) -> dict[str, Any]:
     }
 
 
+def tune_memory(
+    models: Mapping[str, str], drawings: Drawings, settings: Mapping[str, Any], data: str
+) -> dict[str, Any]:
+    """Fit the rule that mixes taught words with the network's, and measure it.
+
+    Characters of Omniglot are the new words: every other one fits the rule, the rest test it. The
+    network's own words are validation drawings for the fit, test drawings for the measure.
+    """
+    spec = MemorySpec(**settings["memory"])
+    place = _place(data, settings["sketches"]).parent / settings["omniglot"]
+    if not settings["omniglot"] or not place.exists():
+        return {"spec": spec.model_dump()}
+    raster, model = Raster(**settings["raster"]), Path(models["shipped"])
+    characters, labels = read_characters(place)
+    said, embedding = run_onnx(model, raster.draw(characters))
+    own = {}
+    for split in ("val", "test"):
+        rows = drawings.rows(split)
+        rows = rows[~drawings.digits[rows]]
+        pictures = raster.draw([drawings.strokes[i] for i in rows])
+        own[split] = (*run_onnx(model, pictures), drawings.labels[rows])
+    groups = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+    probabilities, embeddings, truth = own["val"]
+    spec, cost = fewshot.tune(
+        spec,
+        [embedding[rows] for rows in groups[::2]],
+        [said[rows] for rows in groups[::2]],
+        embeddings,
+        probabilities,
+        truth,
+    )
+    log.info("memory: %s, cross-entropy %.4f", spec, cost)
+    fresh = [(embedding[rows], said[rows]) for rows in groups[1::2]]
+    return {
+        "spec": spec.model_dump(),
+        "report": {
+            "characters": len(fresh),
+            **{f"{n}_drawings": _taught(spec, fresh, own["test"], n) for n in (1, 3, 5, 10)},
+        },
+    }
+
+
+def _taught(
+    spec: MemorySpec,
+    fresh: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    own: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]],
+    shots: int,
+) -> dict[str, float]:
+    """Teach one word at a time by ``shots`` drawings: is it found, are the others left alone?"""
+    probabilities, embeddings, truth = own
+    found, confidence, kept = [], [], []
+    for embedding, said in fresh:
+        bank, owners = embedding[:shots], np.zeros(shots, np.int64)
+
+        def mixed(
+            queries: NDArray[np.float32],
+            answers: NDArray[np.float32],
+            bank: NDArray[np.float32] = bank,
+            owners: NDArray[np.int64] = owners,
+        ) -> NDArray[np.float32]:
+            near = fewshot.similarity(queries, bank, owners, spec.sharpness)
+            odds = fewshot.log_odds(near, np.array([shots]), answers, spec)
+            return fewshot.mix(answers, odds, np.array([-1]))
+
+        after = mixed(embedding[shots:], said[shots:])
+        found.append((after.argmax(1) == after.shape[1] - 1).mean())
+        confidence.append(after[:, -1].mean())
+        kept.append((mixed(embeddings, probabilities).argmax(1) == truth).mean())
+    before = (probabilities.argmax(1) == truth).mean()
+    return {
+        "found": round(float(np.mean(found)), 4),
+        "confidence": round(float(np.mean(confidence)), 4),
+        "known_words_top_1_change": round(float(np.mean(kept) - before), 4),
+    }
+
+
 def write_sketch_bundle(
     models: Mapping[str, str],
     drawings: Drawings,
@@ -313,6 +391,7 @@ def write_sketch_bundle(
     figures: Mapping[str, Any],
     parity: Mapping[str, Any],
     teachers: Sequence[DoodleNet],
+    memory: Mapping[str, Any],
     settings: Mapping[str, Any],
     command: str,
 ) -> str:
@@ -339,6 +418,7 @@ def write_sketch_bundle(
             "teacher": "DoodleNet" if teachers else None,
         },
         **{k: v for k, v in figures.items() if k != "recall"},
+        **({"taught_words": memory["report"]} if "report" in memory else {}),
         "parity": parity,
         "training": {
             "minutes": round(trained.seconds / 60, 1),
@@ -381,7 +461,7 @@ def write_sketch_bundle(
         ],
         "words": len(drawings.words),
         "default_top": 10,
-        "memory": dict(settings["memory"]),
+        "memory": memory["spec"],
         "training_data": list(bundle["training_data"]),
     }
     out.mkdir(parents=True, exist_ok=True)

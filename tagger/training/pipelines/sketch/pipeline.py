@@ -46,6 +46,11 @@ def create_pipeline() -> Pipeline:
                 "recogniser_figures",
             ),
             Node(
+                nodes.tune_memory,
+                ["recogniser_models", "drawings", "params:sketch", "params:data"],
+                "memory",
+            ),
+            Node(
                 nodes.write_sketch_bundle,
                 [
                     "recogniser_models",
@@ -55,6 +60,7 @@ def create_pipeline() -> Pipeline:
                     "recogniser_figures",
                     "recogniser_parity",
                     "teachers",
+                    "memory",
                     "params:sketch",
                     "params:bundle.command",
                 ],

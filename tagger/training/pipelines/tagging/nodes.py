@@ -169,7 +169,24 @@ def choose_size(
     return max(best, key=lambda s: best[s].mean_average_precision)
 
 
-def score(trained: loop.Trained, packed: Packed, records: Sequence[Record], size: int) -> Scores:
+def choose_views(
+    trained: loop.Trained, packed: Packed, sources: Mapping[str, Any], size: int
+) -> str:
+    """``mirrored`` if a second look at the mirror image raises validation mAP, else ``one``."""
+    rows = _judged(packed, sources, "val")
+    best = {}
+    for views in ("one", "mirrored"):
+        logits, _ = loop.predict(
+            trained.network, packed.rgb, rows, size=size, mirrored=views == "mirrored"
+        )
+        best[views] = metrics.evaluate(_sigmoid(logits), packed.labels[rows])
+        log.info("views %s: %s", views, best[views].as_dict())
+    return max(best, key=lambda v: best[v].mean_average_precision)
+
+
+def score(
+    trained: loop.Trained, packed: Packed, records: Sequence[Record], size: int, views: str
+) -> Scores:
     """Logits of the pictures held back, prepared from the files exactly as serving does."""
     rows = {split: packed.rows(split) for split in ("val", "test")}
     if packed.rgb.shape[1] == size:
@@ -177,7 +194,10 @@ def score(trained: loop.Trained, packed: Packed, records: Sequence[Record], size
     else:
         pictures = {s: serving_pictures([records[i] for i in r], size) for s, r in rows.items()}
     logits = {
-        s: loop.predict(trained.network, pictures[s], np.arange(len(rows[s])))[0] for s in rows
+        s: loop.predict(
+            trained.network, pictures[s], np.arange(len(rows[s])), mirrored=views == "mirrored"
+        )[0]
+        for s in rows
     }
     return Scores(rows["val"], rows["test"], logits["val"], logits["test"], pictures["test"])
 
@@ -215,11 +235,12 @@ def choose_operating_points(
 
 
 def export_model(
-    trained: loop.Trained, calibration: cal.Calibration, size: int, work: str
+    trained: loop.Trained, calibration: cal.Calibration, size: int, views: str, work: str
 ) -> dict[str, str]:
     """The model in float32, and as it ships: weights in float16, arithmetic in float32."""
     full, shipped = Path(work) / "float32.onnx", Path(work) / "model.onnx"
-    export.to_onnx(trained.network, calibration, size, full)
+    wrapped = export.wrap(trained.network, calibration, views == "mirrored")
+    export.to_onnx(wrapped, size, full)
     export.halve(full, shipped)
     return {"float32": str(full), "shipped": str(shipped)}
 
@@ -228,6 +249,7 @@ def check_parity(
     trained: loop.Trained,
     calibration: cal.Calibration,
     scores: Scores,
+    views: str,
     models: Mapping[str, str],
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -239,12 +261,9 @@ def check_parity(
         If it does not: then the export is wrong, and nothing must be shipped.
     """
     pictures = scores.test_pictures[: settings["parity_pictures"]]
-    full = export.largest_difference(
-        trained.network, calibration, Path(models["float32"]), pictures
-    )
-    small = export.largest_difference(
-        trained.network, calibration, Path(models["shipped"]), pictures
-    )
+    wrapped = export.wrap(trained.network, calibration, views == "mirrored")
+    full = export.largest_difference(wrapped, Path(models["float32"]), pictures)
+    small = export.largest_difference(wrapped, Path(models["shipped"]), pictures)
     for name in ("probabilities", "embedding"):
         if full[name] > settings["tolerance"]:
             raise ValueError(f"{name}: torch and ONNX differ by {full[name]:.2e}")
@@ -319,6 +338,7 @@ def write_bundle(
     parity: Mapping[str, Any],
     trained: loop.Trained,
     size: int,
+    views: str,
     packed: Packed,
     settings: Mapping[str, Any],
     work: str,
@@ -341,6 +361,7 @@ def write_bundle(
             if not torch.cuda.is_available()
             else torch.cuda.get_device_name(),
             "size": size,
+            "views": views,
             "epochs": len(trained.history),
             "recipe": asdict(trained.recipe),
         },

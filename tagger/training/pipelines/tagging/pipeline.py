@@ -38,17 +38,22 @@ def create_pipeline() -> Pipeline:
                 "trained",
             ),
             Node(nodes.choose_size, ["trained", "packed", "params:sources", "params:pack"], "size"),
-            Node(nodes.score, ["trained", "packed", "records", "size"], "scores"),
+            Node(nodes.choose_views, ["trained", "packed", "params:sources", "size"], "views"),
+            Node(nodes.score, ["trained", "packed", "records", "size", "views"], "scores"),
             Node(nodes.calibrate, ["scores", "packed", "params:sources"], "calibration"),
             Node(
                 nodes.choose_operating_points,
                 ["scores", "calibration", "packed", "params:sources"],
                 "points",
             ),
-            Node(nodes.export_model, ["trained", "calibration", "size", "params:work"], "models"),
+            Node(
+                nodes.export_model,
+                ["trained", "calibration", "size", "views", "params:work"],
+                "models",
+            ),
             Node(
                 nodes.check_parity,
-                ["trained", "calibration", "scores", "models", "params:export"],
+                ["trained", "calibration", "scores", "views", "models", "params:export"],
                 "parity",
             ),
             Node(
@@ -66,6 +71,7 @@ def create_pipeline() -> Pipeline:
                     "parity",
                     "trained",
                     "size",
+                    "views",
                     "packed",
                     "params:bundle",
                     "params:work",
