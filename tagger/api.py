@@ -11,9 +11,9 @@ import asyncio
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import FastAPI, Query, Request
@@ -22,11 +22,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import Message, Receive
 
 import tagger
-from tagger import api_docs, api_models
+from tagger import api_docs, api_draw, api_models, intake
 from tagger.errors import LimitError, RequestError, TaggerError
+from tagger.intake import WaitingLine, bounded, check_announced
 from tagger.problems import handle_problems, language, problem, respond
 from tagger.services import Outcome, Services
 from tagger.tags import Tag
@@ -41,10 +41,6 @@ _FILE_FIELDS = ("file", "files")
 _FORM_OVERHEAD = 64 * 1024
 _MAX_TEXT_FIELDS = 8
 _MAX_TEXT_FIELD_BYTES = 1024
-
-# An upload that sends nothing for so long, or is not done after so long, gives up its place.
-STALL_SECONDS = 30.0
-UPLOAD_SECONDS = 300.0
 
 _LANG = Query(description="Language of labels and messages; by default what the browser prefers.")
 
@@ -218,8 +214,12 @@ def create_api(services: Services) -> FastAPI:
             "max_frames": settings.max_frames,
             "max_files": settings.max_files,
             "max_request_bytes": limit,
+            "max_drawing_bytes": api_draw.MAX_BODY,
         }
-        return JSONResponse({"models": [model], "limits": limits})
+        recogniser = None if services.draw is None else dict(services.draw.about)
+        return JSONResponse({"models": [model], "recogniser": recogniser, "limits": limits})
+
+    api_draw.add_routes(app, services)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
@@ -255,31 +255,6 @@ def _tag(tag: Tag, lang: str) -> dict[str, Any]:
     }
 
 
-class WaitingLine:
-    """How many requests may be in work or waiting; whoever comes after that is turned away."""
-
-    def __init__(self, places: int) -> None:
-        # Used from the event loop only, so that a plain counter will do.
-        self._free = places
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Take a place for as long as the block runs.
-
-        Raises
-        ------
-        LimitError
-            ``busy``, if there is none.
-        """
-        if self._free <= 0:
-            raise LimitError("busy")
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
-
-
 @asynccontextmanager
 async def uploads(
     request: Request, max_files: int, max_bytes: int
@@ -295,12 +270,10 @@ async def uploads(
     content_type = request.headers.get("content-type", "").partition(";")[0]
     if content_type.strip().lower() != "multipart/form-data":
         raise RequestError("request-not-multipart")
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > max_bytes:
-        raise LimitError("request-too-large", limit=max_bytes)
+    check_announced(request, max_bytes)
     counted = Request(request.scope, bounded(request.receive, max_bytes))
     try:
-        async with asyncio.timeout(UPLOAD_SECONDS):
+        async with asyncio.timeout(intake.UPLOAD_SECONDS):
             form = await counted.form(
                 max_files=max_files,
                 max_fields=_MAX_TEXT_FIELDS,
@@ -341,22 +314,3 @@ def file_name(name: str | None) -> str:
     last = re.split(r"[/\\]", name or "")[-1][:255]
     kept = "".join(c for c in last if unicodedata.category(c) not in {"Cc", "Cf", "Cs"})
     return kept.strip() or "file"
-
-
-def bounded(receive: Receive, max_bytes: int) -> Receive:
-    """Count a body while it arrives; refuse it where it grows too large or stalls."""
-    received = 0
-
-    async def counting() -> Message:
-        nonlocal received
-        try:
-            async with asyncio.timeout(STALL_SECONDS):
-                message = await receive()
-        except TimeoutError:
-            raise RequestError("request-timeout") from None
-        received += len(message.get("body", b""))
-        if received > max_bytes:
-            raise LimitError("request-too-large", limit=max_bytes)
-        return message
-
-    return counting

@@ -18,7 +18,8 @@ from typing import Any
 from tagger.messages import MESSAGES
 
 DESCRIPTION = """\
-Send pictures, get ranked tags. No key is needed; answers are JSON, errors are
+Send pictures, get ranked tags; send drawings, get words for them, and teach new ones. No key is
+needed; answers are JSON, errors are
 `application/problem+json` with a stable `code` and a `detail` that says what to do. Limits are in
 `GET v1/models`; when too many requests wait, the answer is 429 with `Retry-After`."""
 
@@ -50,7 +51,10 @@ curl -F file=@one.png -F file=@two.jpg 'http://localhost:7860/api/v1/tag?lang=ja
 import httpx
 with open("picture.png", "rb") as file:
     answer = httpx.post("http://localhost:7860/api/v1/tag", files={"file": file})
-print([tag["name"] for tag in answer.json()["results"][0]["tags"]])"""
+print([tag["name"] for tag in answer.json()["results"][0]["tags"]])
+
+curl -H 'Content-Type: application/json' -d '{"strokes": [[[3, 60, 97], [5, 50, 90]]]}' \\
+  'http://localhost:7860/api/v1/recognise?top=3'"""
 
 
 def render(openapi: Mapping[str, Any]) -> str:
@@ -95,11 +99,24 @@ def _operation(
         f"<td>{_prose(p.get('description') or p['schema'].get('description', ''))}"
         for p in parameters
     )
-    form = "requestBody" in operation
-    if form:
+    content = operation.get("requestBody", {}).get("content", {})
+    upload, body = "multipart/form-data" in content, content.get("application/json")
+    if upload:
         rows = (
             "<tr><td><code>file</code><td>form field, may repeat<td>The pictures; "
             "<code>files</code> will do, too." + rows
+        )
+    if body is not None:
+        required = body["schema"].get("required", ())
+        rows = (
+            "".join(
+                f"<tr><td><code>{escape(field)}</code><td>{escape(_kind(schema))}, in the body"
+                f"{'' if field in required else ', optional'}<td>{_prose(schema['description'])}"
+                if "description" in schema
+                else f"<tr><td><code>{escape(field)}</code><td>{escape(_kind(schema))}<td>"
+                for field, schema in body["schema"]["properties"].items()
+            )
+            + rows
         )
     table = f"<table><tr><th>parameter<th>value<th>meaning{rows}</table>" if rows else ""
     examples = "".join(
@@ -110,17 +127,30 @@ def _operation(
     prose = "".join(
         f"<p>{_prose(part)}</p>" for part in operation.get("description", "").split("\n\n")
     )
+    if body is not None:
+        sent = json.dumps(body["example"], ensure_ascii=False)
+        examples = f"<p>Body, for example:</p><pre><code>{escape(sent)}</code></pre>" + examples
     statuses = ", ".join(sorted(s for s in operation["responses"] if s.isdecimal()))
-    fields = [_field(p) for p in parameters]
-    if form:
-        # A form that posts cannot fill the query as well: it shows the defaults.
-        fields = ['<label>file <input type="file" name="file" multiple required></label>']
-    encoding = ' enctype="multipart/form-data"' if form else ""
     return (
         f'<h2 id="{name}">{escape(operation["summary"])}</h2>'
         f"<h3><code>{method.upper()} {escape(path.lstrip('/'))}</code></h3>"
         f"{prose}{table}{examples}"
-        f"<p>Answers with {escape(statuses)}.</p>"
+        f"<p>Answers with {escape(statuses)}.</p>{_form(path, method, operation, upload)}"
+    )
+
+
+def _form(path: str, method: str, operation: Mapping[str, Any], upload: bool) -> str:
+    """A form that sends a real request, where a form without a script can."""
+    parameters = operation.get("parameters", [])
+    if upload:
+        # A form that posts cannot fill the query as well: it shows the defaults.
+        fields = ['<label>file <input type="file" name="file" multiple required></label>']
+    elif method == "get" and "401" not in operation["responses"] and "{" not in path:
+        fields = [_field(p) for p in parameters if p["in"] == "query"]
+    else:
+        return ""
+    encoding = ' enctype="multipart/form-data"' if upload else ""
+    return (
         f'<form method="{method}" action="{escape(path.lstrip("/"))}"{encoding}>'
         f"{''.join(fields)}<button>Try it</button></form>"
     )
@@ -158,7 +188,7 @@ def _examples(operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 # Of these only whoever starts the server hears, not who sends a request.
-_OPERATORS = ("bundle-", "hub-", "model-", "settings-", "tags-")
+_OPERATORS = ("bundle-", "hub-", "memory-", "model-", "push-", "settings-", "tags-")
 
 
 def _errors() -> Iterator[str]:

@@ -113,6 +113,19 @@ class ModelCard(Model):
     metrics: dict[str, Any]
 
 
+class Recogniser(Model):
+    """Who the recogniser of drawings is."""
+
+    words: int
+    ready: bool
+    task: str | None = None
+    licence: str | None = None
+    author: str | None = None
+    input_size: int | None = None
+    training_data: list[Any] = []
+    metrics: dict[str, Any] = {}
+
+
 class Limits(BaseModel):
     """What may be sent."""
 
@@ -122,12 +135,14 @@ class Limits(BaseModel):
     max_frames: int
     max_files: int = Field(description="In one request.")
     max_request_bytes: int = Field(description="All pictures of a request together.")
+    max_drawing_bytes: int = Field(description="A drawing's, as JSON.")
 
 
 class ModelsResponse(BaseModel):
     """The models and the limits."""
 
     models: list[ModelCard]
+    recogniser: Recogniser | None = Field(description="Of drawings; null where there is none.")
     limits: Limits
 
 
@@ -193,34 +208,36 @@ TAG_REQUEST: dict[str, Any] = {
 }
 
 
-def _problem(description: str) -> dict[str, Any]:
+def problem_response(description: str) -> dict[str, Any]:
+    """An answer that is an error, for this reason."""
     return {**PROBLEM, "description": description}
 
 
-def _examples(**examples: tuple[str, Any]) -> dict[str, Any]:
-    named = {name: {"summary": text, "value": value} for name, (text, value) in examples.items()}
-    return {"content": {"application/json": {"examples": named}}}
+def examples(**named: tuple[str, Any]) -> dict[str, Any]:
+    """The content of a JSON answer, with examples."""
+    shown = {name: {"summary": text, "value": value} for name, (text, value) in named.items()}
+    return {"content": {"application/json": {"examples": shown}}}
 
 
 TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: _examples(
+    200: examples(
         one=("one picture", {"model": _MODEL, "results": [_RESULT]}),
         several=(
             "two pictures, of which one is empty",
             {"model": _MODEL, "results": [_RESULT, {"name": "empty.png", "error": _PROBLEM}]},
         ),
     ),
-    400: _problem("The form is not well-formed."),
-    408: _problem("The upload stalled."),
-    413: _problem("Too many or too large files."),
-    415: _problem("Not a picture, or not a form."),
-    422: _problem("A parameter or the one picture sent cannot be used."),
-    429: _problem("Too many requests at once; Retry-After says when to come back."),
-    503: _problem("The model is not ready."),
+    400: problem_response("The form is not well-formed."),
+    408: problem_response("The upload stalled."),
+    413: problem_response("Too many or too large files."),
+    415: problem_response("Not a picture, or not a form."),
+    422: problem_response("A parameter or the one picture sent cannot be used."),
+    429: problem_response("Too many requests at once; Retry-After says when to come back."),
+    503: problem_response("The model is not ready."),
 }
 
 TAGS_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: _examples(
+    200: examples(
         completion=(
             "completing “kit”",
             {
@@ -245,11 +262,11 @@ TAGS_RESPONSES: dict[int | str, dict[str, Any]] = {
             },
         )
     ),
-    422: _problem("A parameter cannot be used."),
+    422: problem_response("A parameter cannot be used."),
 }
 
 MODELS_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: _examples(
+    200: examples(
         model=(
             "one model",
             {
@@ -268,6 +285,19 @@ MODELS_RESPONSES: dict[int | str, dict[str, Any]] = {
                         "metrics": {"split": "test", "map": 0.33},
                     }
                 ],
+                "recogniser": {
+                    "name": "drawing-recogniser",
+                    "version": "1",
+                    "hash": "fedcba9876543210",
+                    "words": 355,
+                    "ready": True,
+                    "task": "sketch-recognition",
+                    "licence": "Apache-2.0",
+                    "author": "its makers",
+                    "input_size": 64,
+                    "training_data": [{"name": "a data set", "licence": "CC0-1.0"}],
+                    "metrics": {"split": "test", "top_1": 0.7},
+                },
                 "limits": {
                     "max_bytes": 20_971_520,
                     "max_pixels": 64_000_000,
@@ -275,6 +305,7 @@ MODELS_RESPONSES: dict[int | str, dict[str, Any]] = {
                     "max_frames": 2000,
                     "max_files": 32,
                     "max_request_bytes": 104_923_136,
+                    "max_drawing_bytes": 4_194_304,
                 },
             },
         )

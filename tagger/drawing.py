@@ -12,7 +12,7 @@ import hmac
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -229,6 +229,7 @@ class _Model:
     facts: ModelFacts
     spec: MemorySpec
     memory: Memory
+    about: Mapping[str, Any]
 
 
 class DrawServices:
@@ -249,6 +250,8 @@ class DrawServices:
         The collection; closed by :meth:`close`.
     spec : MemorySpec
         How few drawings teach the model a word.
+    about : mapping
+        JSON-ready facts of the model's bundle.
     clock : callable
         Seconds, for the rates.
     """
@@ -261,6 +264,7 @@ class DrawServices:
         store: Store,
         spec: MemorySpec,
         *,
+        about: Mapping[str, Any] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
@@ -279,7 +283,7 @@ class DrawServices:
         self._touch_lock = threading.Lock()
         self._synced: threading.Thread | None = None
         self._stopping = threading.Event()
-        self._model = self._start(recogniser, facts, spec)
+        self._model = self._start(recogniser, facts, spec, about or {})
 
     # --- recognising ----------------------------------------------------------------------------
 
@@ -294,13 +298,36 @@ class DrawServices:
         return self._model.facts
 
     @property
+    def about(self) -> Mapping[str, Any]:
+        """JSON-ready: who the recogniser is, what it was trained on, how well it does."""
+        model = self._model
+        words = len(model.recogniser.words)
+        return {**model.facts.to_dict(), "words": words, "ready": self.ready, **model.about}
+
+    @property
     def prompts(self) -> tuple[KnownWord, ...]:
         """The words that a draw-this game may ask for."""
         words = self._model.recogniser.words
         return tuple(KnownWord(w.word, w.name_ja, w.kind) for w in words if w.kind == "word")
 
+    def admit(self, visitor: str = "", client: str = "") -> None:
+        """Count a request to recognise, before anything is done for it.
+
+        Raises
+        ------
+        LimitError
+            ``too-fast``, if it is one too many.
+        """
+        self._admit(self._asking, self._sources, _who(visitor, client), client)
+
     def recognise(
-        self, data: Any, *, top: int = 10, visitor: str = "", client: str = ""
+        self,
+        data: Any,
+        *,
+        top: int = 10,
+        visitor: str = "",
+        client: str = "",
+        admitted: bool = False,
     ) -> Recognition:
         """Say what a drawing shows.
 
@@ -314,6 +341,8 @@ class DrawServices:
             Whose learnt words count, besides those that all share.
         client : str
             Where the request comes from, for the rate limit: an address, or empty.
+        admitted : bool
+            Whether :meth:`admit` has counted it already.
 
         Raises
         ------
@@ -323,7 +352,8 @@ class DrawServices:
             ``too-fast`` for a visitor who asks too often, ``busy`` if too many do at once.
         """
         key = _who(visitor, client)
-        self._admit(self._asking, self._sources, key, client)
+        if not admitted:
+            self.admit(visitor, client)
         drawn = strokes.parse(data)
         # Large drawings take longer, and count for more.
         extra = sum(map(len, drawn)) / _POINTS
@@ -570,12 +600,19 @@ class DrawServices:
         # Consent is to others having them; these go back to whoever drew them.
         return formats.write((replace(drawing, consent=True) for drawing in own), file, format)
 
-    def swap(self, recogniser: Recogniser, facts: ModelFacts, spec: MemorySpec) -> None:
+    def swap(
+        self,
+        recogniser: Recogniser,
+        facts: ModelFacts,
+        spec: MemorySpec,
+        *,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
         """Put another recogniser in place of this one, between two requests.
 
         What was taught is learnt anew from the drawings, before the first request sees it.
         """
-        model = self._start(recogniser, facts, spec, wait=True)
+        model = self._start(recogniser, facts, spec, about or {}, wait=True)
         self._model = model
         self._write_memory()
 
@@ -594,7 +631,12 @@ class DrawServices:
         self.store.close()
 
     def _start(
-        self, recogniser: Recogniser, facts: ModelFacts, spec: MemorySpec, wait: bool = False
+        self,
+        recogniser: Recogniser,
+        facts: ModelFacts,
+        spec: MemorySpec,
+        about: Mapping[str, Any],
+        wait: bool = False,
     ) -> _Model:
         """A recogniser with what was taught, which is brought up to date besides."""
         try:
@@ -606,7 +648,7 @@ class DrawServices:
             _log.warning("the learnt words are learnt anew: %s", error)
             memory = Memory(recogniser.hash, recogniser.dimension)
         memory.accept(self.store.accepted_words())
-        model = _Model(recogniser, facts, spec, memory)
+        model = _Model(recogniser, facts, spec, memory, about)
         if wait:
             self._sync(model)
         else:
@@ -807,7 +849,9 @@ def build_draw(settings: Settings) -> DrawServices | None:
     recogniser = SketchRecogniser(bundle)
     store = Store.open(settings.database_url)
     try:
-        return DrawServices(settings, recogniser, bundle.facts, store, bundle.config.memory)
+        return DrawServices(
+            settings, recogniser, bundle.facts, store, bundle.config.memory, about=bundle.about
+        )
     except BaseException:
         store.close()
         raise

@@ -136,6 +136,18 @@ class SketchBundle:
         """Name, version and hash."""
         return ModelFacts(self.config.name, self.config.version, self.hash)
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """JSON-ready: what it was trained on, how well it does."""
+        return {
+            "task": self.config.task,
+            "licence": self.config.licence,
+            "author": self.config.author,
+            "input_size": self.config.input.size,
+            "training_data": list(self.config.training_data),
+            "metrics": dict(self.metrics),
+        }
+
     def open_session(self, threads: int) -> onnxruntime.InferenceSession:
         """Open the model on the CPU; see `tagger.bundlefiles.open_session`."""
         return open_session(self.path / MODEL_FILE, threads)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tagger import api_models
+from tagger import api_draw_models, api_models
 from tests.api.conftest import Serve
 from tests.fakes import picture
 
@@ -73,7 +73,17 @@ def check_against(document: dict[str, Any], schema: dict[str, Any], value: Any) 
 
 def test_every_address_is_described(openapi: dict[str, Any]) -> None:
     assert openapi["openapi"].startswith("3.1")
-    assert set(openapi["paths"]) == {"/v1/tag", "/v1/tags", "/v1/models"}
+    assert {path: set(methods) for path, methods in openapi["paths"].items()} == {
+        "/v1/tag": {"post"},
+        "/v1/tags": {"get"},
+        "/v1/models": {"get"},
+        "/v1/recognise": {"post"},
+        "/v1/drawings": {"get", "post", "delete"},
+        "/v1/drawings/export": {"get"},
+        "/v1/drawings/{id}": {"patch", "delete"},
+        "/v1/words": {"get"},
+        "/v1/words/{word}": {"put", "delete"},
+    }
     assert openapi["servers"] == [{"url": "/api"}]
     for methods in openapi["paths"].values():
         for operation in methods.values():
@@ -115,17 +125,30 @@ def test_answers_have_the_form_that_is_described(
 
 
 def test_examples_have_the_form_that_is_described(openapi: dict[str, Any]) -> None:
-    models = {
+    examples = 0
+    for path, methods in openapi["paths"].items():
+        for method, operation in methods.items():
+            for status, response in operation["responses"].items():
+                content = response.get("content", {}).get("application/json", {})
+                for example in content.get("examples", {}).values():
+                    check_against(openapi, content["schema"], example["value"])
+                    examples += 1
+                if status.startswith("2") and path != "/v1/drawings/export":
+                    assert content.get("examples"), (path, method, status)
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if body is not None:
+                check_against(openapi, body["schema"], body["example"])
+    assert examples >= 12
+    models: dict[tuple[str, str], Any] = {
         ("/v1/tag", "post"): api_models.TagResponse,
         ("/v1/tags", "get"): api_models.TagsResponse,
         ("/v1/models", "get"): api_models.ModelsResponse,
+        ("/v1/recognise", "post"): api_draw_models.RecogniseResponse,
+        ("/v1/drawings", "get"): api_draw_models.DrawingsResponse,
     }
     for (path, method), model in models.items():
         content = openapi["paths"][path][method]["responses"]["200"]["content"]
-        examples = content["application/json"]["examples"]
-        assert examples
-        for example in examples.values():
-            check_against(openapi, content["application/json"]["schema"], example["value"])
+        for example in content["application/json"]["examples"].values():
             assert model.model_validate(example["value"])
 
 
@@ -165,13 +188,20 @@ def test_the_page_shows_every_operation_parameter_and_error(
 def test_the_forms_of_the_page_work(toy_client: TestClient) -> None:
     page = Page(toy_client.get("/api/docs").text)
     forms = {(form["method"], form["action"]) for form in page.all("form")}
-    assert forms == {("post", "v1/tag"), ("get", "v1/tags"), ("get", "v1/models")}
-    # As a browser sends them: text fields as they are shown, the boxes not ticked.
-    fields = {
-        field["name"]: field.get("value") or ""
-        for field in page.all("input")
-        if field.get("type") not in ("file", "checkbox")
+    assert forms == {
+        ("post", "v1/tag"),
+        ("get", "v1/tags"),
+        ("get", "v1/models"),
+        ("get", "v1/words"),
     }
+    # As a browser sends them: text fields as they are shown, the boxes not ticked.
+    fields: dict[str, str | None] = {}
+    action: str | None = None
+    for tag, attributes in page.tags:
+        if tag == "form":
+            action = attributes["action"]
+        elif tag == "input" and action == "v1/tags" and attributes.get("type") != "checkbox":
+            fields[str(attributes["name"])] = attributes.get("value") or ""
     response = toy_client.get("/api/v1/tags", params={**fields, "lang": "en"})
     assert response.status_code == 200
     assert len(response.json()["tags"]) == 24

@@ -14,7 +14,7 @@ import pytest
 from starlette.responses import Response as PlainResponse
 from starlette.testclient import TestClient
 
-import tagger.api as api
+from tagger import api, intake
 from tagger.errors import BundleError
 from tagger.services import Services, build_services
 from tagger.settings import Settings
@@ -320,7 +320,7 @@ def test_an_upload_that_stalls_gives_up_its_place(
         await asyncio.Event().wait()  # for ever
         raise AssertionError
 
-    monkeypatch.setattr(api, "STALL_SECONDS", 0.01)
+    monkeypatch.setattr(intake, "STALL_SECONDS", 0.01)
     client = serve(queue_size=1)
     for _ in range(2):
         check_problem(post_by_hand(client, receive), 408, "request-timeout")
@@ -333,7 +333,7 @@ def test_an_upload_that_trickles_gives_up_its_place(
         await asyncio.sleep(0)
         return {"type": "http.request", "body": b"", "more_body": True}
 
-    monkeypatch.setattr(api, "UPLOAD_SECONDS", 0.05)
+    monkeypatch.setattr(intake, "UPLOAD_SECONDS", 0.05)
     check_problem(post_by_hand(serve(), receive), 408, "request-timeout")
 
 
