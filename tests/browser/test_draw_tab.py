@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +16,11 @@ from playwright.sync_api import Browser, Route, expect
 
 from tagger import server
 from tagger.errors import LimitError, StoreError
+from tagger.services import build_services
+from tagger.settings import DEFAULT_SKETCH_BUNDLE, Settings
 from tagger.ui import draw_tab, files
-from tests.browser.artist import Artist, circle, lines
+from tests import toy
+from tests.browser.artist import CAT, FISH, HOUSE, SUN, Artist, Line, circle, lines
 from tests.browser.conftest import Visit
 from tests.browser.person import Person
 from tests.browser.test_tag_tab import _CONTRASTS
@@ -931,3 +935,107 @@ def test_the_tab_asks_nobody_but_its_server(begin: Begin) -> None:
     urls = artist.page.evaluate("performance.getEntriesByType('resource').map((e) => e.name)")
     origin = artist.person.origin
     assert [u for u in urls if origin not in u and not u.startswith(("data:", "blob:"))] == []
+
+
+# --- with the services themselves -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole_url(
+    toy_bundle: Path, toy_sketch_bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The page with a small recogniser, a collection on the disk and all that is between."""
+    services = build_services(
+        Settings(
+            bundle=str(toy_bundle),
+            sketch_bundle=str(toy_sketch_bundle),
+            data_dir=tmp_path_factory.mktemp("data"),
+            threads=1,
+        )
+    )
+    served = server.launch(services)
+    yield served.url
+    served.close()
+    services.close()
+
+
+def test_a_person_draws_teaches_sees_it_learnt_and_takes_it_back(
+    visit: Visit, whole_url: str
+) -> None:
+    artist = Artist(visit(whole_url))
+    level: list[Line] = [[(0.1, 0.5), (0.5, 0.5), (0.9, 0.5)]]
+    artist.draw(level)
+    assert artist.read_words()[0] == "level"
+    assert len(artist.read_words()) == len(toy.SKETCH_WORDS)
+    artist.page.get_by_role("button", name="1. level").click()
+    artist.at("save").click()
+    expect(artist.at("status")).to_have_text("Saved as “level”.")
+    # A shape that it has no word for.
+    new: list[Line] = [circle(0.5, 0.5, 0.35)]
+    artist.draw(new)
+    assert "ring" not in artist.read_words()
+    for count in range(1, 6):
+        if count > 1:
+            artist.draw(new)
+            artist.read_words()
+        artist.save_as("ring")
+        expect(artist.at("tile")).to_have_count(count + 1)
+    expect(artist.at("status")).to_contain_text("has been learnt")
+    artist.draw(new)
+    assert artist.read_words()[0] == "ring"
+    expect(artist.at("first").locator(".dr-yours")).to_be_visible()
+    # What it knew before it knows still.
+    artist.act("clear").click()
+    artist.draw(level)
+    assert artist.read_words()[0] == "level"
+    artist.act("clear").click()
+    artist.draw(new)
+    assert artist.read_words()[0] == "ring"
+    artist.at("withdraw").click()
+    artist.at("withdraw").click()
+    expect(artist.at("tile")).to_have_count(0)
+    expect(artist.page.locator("#draw-tab .dr-first .dr-name")).not_to_have_text("ring")
+    artist.act("undo").click()
+    artist.act("redo").click()
+    assert "ring" not in artist.read_words()
+
+
+def test_a_photo_becomes_lines(visit: Visit, whole_url: str) -> None:
+    artist = Artist(visit(whole_url))
+    bring(artist, "photo.png", photo(), "image/png")
+    artist.read_words()
+    drawn = artist.strokes()
+    assert drawn
+    x = np.concatenate([stroke[0] for stroke in drawn])
+    y = np.concatenate([stroke[1] for stroke in drawn])
+    # The frame that was drawn, in its proportions.
+    assert np.ptp(x) == pytest.approx(512 - 96, abs=2)
+    assert np.ptp(y) / np.ptp(x) == pytest.approx(80 / 200, abs=0.03)
+
+
+@pytest.mark.real_bundle
+def test_the_shipped_recogniser_names_what_people_draw(
+    toy_bundle: Path, tmp_path: Path, visit: Visit
+) -> None:
+    if not (Path(DEFAULT_SKETCH_BUNDLE) / "model.onnx").is_file():
+        pytest.skip("the shipped recogniser is not exported")
+    services = build_services(
+        Settings(
+            bundle=str(toy_bundle),
+            sketch_bundle=DEFAULT_SKETCH_BUNDLE,
+            data_dir=tmp_path,
+            threads=1,
+        )
+    )
+    served = server.launch(services)
+    try:
+        artist = Artist(visit(served.url))
+        seen = 0
+        for drawing, word in ((CAT, "cat"), (HOUSE, "house"), (SUN, "sun"), (FISH, "fish")):
+            artist.draw(drawing)
+            seen += word in artist.read_words()[:3]
+            artist.act("clear").click()
+        assert seen >= 3
+    finally:
+        served.close()
+        services.close()
