@@ -93,9 +93,9 @@ class Database:
 
     def __init__(self, url: str, timeout: float = 10.0) -> None:
         self._timeout = timeout
-        self._mutex = threading.Lock()
+        self._changed = threading.Condition()
         self._waiting: list[_Job[Any]] = []
-        self._turn = threading.Lock()
+        self._busy = False
         self._engine = _create_engine(_parse(url), timeout)
         self._writer = self._engine.execution_options(tagger_writes=True)
         self._sqlite = self._engine.dialect.name == "sqlite"
@@ -124,25 +124,43 @@ class Database:
             Takes the connection. May be called again, after what it did was rolled back.
         """
         job = _Job(work)
-        with self._mutex:
-            self._waiting.append(job)
-        if not self._turn.acquire(timeout=self._timeout):
-            with self._mutex:
-                if job in self._waiting:
-                    self._waiting.remove(job)
-                    raise StoreError("store-busy")
-            # Somebody is at it, and will end within a timeout of the database's own.
-            self._turn.acquire()
-        try:
-            while not job.done:
-                with self._mutex:
-                    group, self._waiting = self._waiting[:_GROUP], self._waiting[_GROUP:]
-                self._run(group)
-        finally:
-            self._turn.release()
+        if self._is_first(job):
+            try:
+                while not job.done:
+                    with self._changed:
+                        group, self._waiting = self._waiting[:_GROUP], self._waiting[_GROUP:]
+                    self._run(group)
+                    with self._changed:
+                        self._changed.notify_all()
+            finally:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
         if job.error is not None:
             raise _translate(job.error) from job.error.__cause__
         return job.result
+
+    def _is_first(self, job: _Job[Any]) -> bool:
+        """Queue up; whether the caller is to work for all who queue, or somebody else has done it.
+
+        Raises
+        ------
+        StoreError
+            ``store-busy`` if nobody did in time.
+        """
+        with self._changed:
+            self._waiting.append(job)
+            self._changed.wait_for(lambda: job.done or not self._busy, self._timeout)
+            if self._busy and not job.done:
+                if job in self._waiting:
+                    self._waiting.remove(job)
+                    raise StoreError("store-busy")
+                # Somebody is at it, and will end within a timeout of the database's own.
+                self._changed.wait_for(lambda: job.done)
+            if job.done:
+                return False
+            self._busy = True
+            return True
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:

@@ -571,7 +571,7 @@ def test_a_lock_is_waited_for(url: str) -> None:
     with Store.open(url, timeout=60) as store, ThreadPoolExecutor(1) as pool:
         with locked(url):
             saving = pool.submit(store.save, new())
-            while not store.database._turn.locked():
+            while not store.database._busy:
                 time.sleep(0.001)
         assert not saving.result(60).duplicate
 
