@@ -76,14 +76,18 @@ def similarity(
         ``log(mean(exp(sharpness * cosine))) / sharpness`` over a word's drawings.
     """
     cosine: npt.NDArray[Any] = embeddings @ bank.T
-    if sharpness > 0:
-        # Not below the largest by more than the numbers can hold.
-        cosine = np.exp(sharpness * (cosine - 1.0))
     shots = np.bincount(owners)
-    mean: npt.NDArray[Any] = np.add.reduceat(cosine, np.cumsum(shots) - shots, axis=1) / shots
+    starts = np.cumsum(shots) - shots
+    near: npt.NDArray[Any]
     if sharpness > 0:
-        mean = np.log(np.maximum(mean, np.float32(1e-37))) / sharpness + 1.0
-    return mean.astype(np.float32)
+        # Relative to the nearest of each word, so that no power vanishes.
+        nearest = np.maximum.reduceat(cosine, starts, axis=1)
+        powers = np.exp(sharpness * (cosine - nearest[:, owners]))
+        mean = np.add.reduceat(powers, starts, axis=1) / shots
+        near = nearest + np.log(mean) / sharpness
+    else:
+        near = np.add.reduceat(cosine, starts, axis=1) / shots
+    return near.astype(np.float32)
 
 
 def log_odds(
