@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 _CROWD = 8.0
 # Drawings that a visitor may save in a second, for any length of time; at once, ten times as many.
 _SAVES = 2.0
-# So many points of a drawing count as one more request.
+# Beyond so many points, as many more count as one more request.
 _POINTS = 2000
 _PAGE = 200
 _MAX_VISITOR = 200
@@ -356,7 +356,7 @@ class DrawServices:
             self.admit(visitor, client)
         drawn = strokes.parse(data)
         # Large drawings take longer, and count for more.
-        extra = sum(map(len, drawn)) / _POINTS
+        extra = max(0, sum(map(len, drawn)) - _POINTS) / _POINTS
         self._asking.charge(key, extra)
         self._sources.charge(client, extra)
         model = self._model
@@ -743,9 +743,8 @@ class DrawServices:
     # --- who and how often ----------------------------------------------------------------------
 
     def _admit(self, own: TokenBuckets, all_: TokenBuckets, key: str, client: str) -> None:
-        if client and not all_.take(client):
-            raise LimitError("too-fast")
-        if key and not own.take(key):
+        # What is refused to a visitor does not count for the others at the same address.
+        if (key and not own.take(key)) or (client and not all_.take(client)):
             raise LimitError("too-fast")
 
     def _contributor(self, visitor: str) -> str | None:

@@ -101,7 +101,8 @@ def test_probabilities_are_a_softmax() -> None:
     head, rows = made(), unit(np.random.default_rng(0).normal(size=(3, 6)))
     shares = head.probabilities(rows)
     for n in range(3):
-        powers = [math.exp(float(rows[n] @ w) + float(b)) for w, b in zip(head.weights, head.bias, strict=True)]  # fmt: skip
+        layer = zip(head.weights, head.bias, strict=True)
+        powers = [math.exp(float(rows[n] @ w) + float(b)) for w, b in layer]
         np.testing.assert_allclose(shares[n], [p / sum(powers) for p in powers], rtol=1e-4)
     assert np.isfinite(softmax(np.array([1e9, -1e9]))).all()
 
