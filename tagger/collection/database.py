@@ -244,14 +244,18 @@ class Database:
         with self._writer.begin() as connection:
             for job in jobs:
                 job.error = None
+                savepoint = connection.begin_nested() if len(jobs) > 1 else None
                 try:
-                    with connection.begin_nested() if len(jobs) > 1 else contextlib.nullcontext():
-                        job.result = job.work(connection)
+                    job.result = job.work(connection)
                 except Exception as error:
-                    # Some errors end the whole transaction, of which all must know.
-                    if len(jobs) == 1 or _is_passing(error) or self._is_over(connection):
+                    # Some errors end the whole transaction, savepoints and all: all must know.
+                    if savepoint is None or _is_passing(error) or self._is_over(connection):
                         raise
                     job.error = error
+                    savepoint.rollback()
+                else:
+                    if savepoint is not None:
+                        savepoint.commit()
 
     def _run_alone(self, job: _Job[Any]) -> None:
         for attempt in range(1, _ATTEMPTS + 1):

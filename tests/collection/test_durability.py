@@ -142,6 +142,7 @@ def test_a_store_outlives_its_server() -> None:
 
 FILLING = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from tagger.collection import Store
 from tagger.errors import StoreError
 from tests.collection.examples import new, scribble
@@ -157,12 +158,21 @@ elif setting == "pages":
     def limit(raw, record, proxy):
         raw.execute("PRAGMA max_page_count=80")
     event.listen(store.database._engine, "checkout", limit)
-for i in range(1, 2000):
+
+def save(i):
     try:
-        print("id", store.save(new(strokes=scribble(i, 400))).id, flush=True)
+        return f"id {store.save(new(strokes=scribble(i, 400))).id}"
     except StoreError as error:
-        print("error", error.code, error.status, flush=True)
-        break
+        return f"error {error.code} {error.status}"
+
+# Several at a time, so that some share the transaction that fails.
+with ThreadPoolExecutor(6) as pool:
+    for begin in range(1, 2000, 6):
+        lines = list(pool.map(save, range(begin, begin + 6)))
+        for line in lines:
+            print(line, flush=True)
+        if not all(line.startswith("id ") for line in lines):
+            break
 try:
     store.save(new("small"))
     print("small saved", flush=True)

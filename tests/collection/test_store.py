@@ -532,6 +532,27 @@ def test_writers_that_wait_share_a_transaction(store: Store) -> None:
     assert store.accepted_words() == ("w2", "w5", "w8", "w11")
 
 
+def test_saving_and_deleting_the_same_strokes_at_once(url: str) -> None:
+    """Content that one writer removes while another needs it, from two programs."""
+    with Store.open(url, timeout=60) as one, Store.open(url, timeout=60) as two:
+        stores = (one, two)
+
+        def come_and_go(number: int) -> str:
+            store, other = stores[number % 2], stores[number // 2 % 2]
+            gone = store.save(new(f"gone {number}")).id
+            kept = store.save(new(f"kept {number}")).id
+            other.delete(gone, by=None, owner=True)
+            return kept
+
+        with ThreadPoolExecutor(8) as pool:
+            kept = list(pool.map(come_and_go, range(40)))
+        assert sorted(drawing.id for drawing in one.iterate()) == sorted(kept)
+        assert len(everything(one)["contents"]) == 1
+        for id in kept:
+            two.delete(id, by=None, owner=True)
+        assert everything(one)["contents"] == []
+
+
 # --- when it cannot
 
 
