@@ -146,8 +146,8 @@ def test_the_settings_are_there_with_the_defaults_that_are_stated(
         fields = [name.removeprefix("TAGGER_").lower() for name in re.findall("`(.*?)`", names)]
         assert set(fields) <= set(Settings.model_fields)
         stated.update(zip(fields, re.findall("`(.*?)`", values), strict=False))
-    assert stated.pop("bundle") == "exported/illustration"
-    assert Settings().bundle == str(ROOT / "exported" / "illustration")
+    for name in ("bundle", "sketch_bundle", "data_dir"):  # said relative to the project
+        assert ROOT / stated.pop(name) == Path(getattr(Settings(), name))
     assert len(stated) >= 6
     given = Settings(**stated)
     assert {name: getattr(given, name) for name in stated} == {
