@@ -316,6 +316,7 @@ def test_no_file_of_the_page_names_another_site() -> None:
             settings=Settings(),
             config=SimpleNamespace(name="x", training_data=()),
             tagger=SimpleNamespace(tags=()),
+            draw=None,
         )
     )["theme"]
     assert theme._stylesheets == []
