@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
+from gradio.events import api as endpoint
 
 from tagger.drawing import DrawServices, KnownWord
 from tagger.errors import RequestError, TaggerError
@@ -478,11 +479,9 @@ def parse_predicted(value: Any) -> list[tuple[str, float]]:
 
 
 def build_endpoints(services: Services, draw: DrawServices) -> None:
-    """``/recognise`` and ``/save_drawing`` for Gradio's clients, MCP among them."""
+    """``/recognise`` and ``/save_drawing`` for Gradio's clients."""
 
-    def recognise(
-        strokes: list, top: int = TOP, visitor: str = "", request: gr.Request = None
-    ) -> dict:
+    def recognise(request: gr.Request, strokes: list, top: int = TOP, visitor: str = "") -> dict:
         """Say what a drawing shows.
 
         Returns words with their probability, most probable first, the model and the seconds it
@@ -504,12 +503,12 @@ def build_endpoints(services: Services, draw: DrawServices) -> None:
             return found.to_dict(call.lang)
 
     def save_drawing(
+        request: gr.Request,
         strokes: list,
         label: str,
         visitor: str,
         consent: bool = False,
         key: str = "",
-        request: gr.Request = None,
     ) -> dict:
         """Keep a drawing under a word and let it teach the recogniser.
 
@@ -537,7 +536,7 @@ def build_endpoints(services: Services, draw: DrawServices) -> None:
             return saved.to_dict()
 
     for function in (recognise, save_drawing):
-        gr.api(
+        endpoint(
             function,
             api_name=function.__name__,
             concurrency_id=CONCURRENCY_ID,

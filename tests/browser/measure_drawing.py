@@ -175,6 +175,9 @@ def main() -> int:
     """Measure all scenes and print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=12, help="for each scene")
+    parser.add_argument(
+        "--scenes", type=int, nargs="*", choices=range(len(SCENES)), help="some only"
+    )
     parser.add_argument("--stand-in", action="store_true", help="a recogniser without a network")
     parser.add_argument("--json", type=Path, help="write all round trips there, too")
     arguments = parser.parse_args()
@@ -204,7 +207,10 @@ def main() -> int:
                 )
                 # What loads only once is loaded.
                 watch(browser, served.url, Scene("", 1, 0), 1)
-                for scene in SCENES:
+                chosen = (
+                    SCENES if arguments.scenes is None else [SCENES[i] for i in arguments.scenes]
+                )
+                for scene in chosen:
                     figures = watch(browser, served.url, scene, arguments.seconds)
                     print(row(scene, figures), flush=True)
                     kept[scene.name] = [dataclasses.asdict(each) for each in figures]

@@ -17,6 +17,10 @@ const make = (tag, className, text) => {
   if (text !== undefined) node.textContent = text;
   return node;
 };
+/** Write a text where another stands: the same again would make the browser lay out the page anew. */
+const write = (node, text) => {
+  if (node.textContent !== text) node.textContent = text;
+};
 const percent = (share) => {
   if (share < 0.01) return '<1%';
   return share > 0.99 && share < 1 ? '>99%' : Math.round(100 * share) + '%';

@@ -11,6 +11,8 @@ const canvas = find('.dr-pad');
 const easel = find('.dr-easel');
 const results = find('.dr-results');
 const list = find('.dr-rows');
+const model = find('.dr-model');
+const offline = find('.dr-offline');
 const problem = find('.tg-problem');
 const news = find('.tg-news');
 const field = find('.dr-label .dr-field');
@@ -99,9 +101,9 @@ function fillRow(row, entry, rank) {
   // A row that is taken for another word starts from where it will stand.
   row.item.classList.toggle('dr-fresh', fresh);
   row.item.style.setProperty('--dr-rank', rank);
-  row.name.textContent = entry.label;
+  write(row.name, entry.label);
   row.chip.hidden = !entry.learnt;
-  row.percent.textContent = percent(entry.probability);
+  write(row.percent, percent(entry.probability));
   row.fill.style.transform = `scaleX(${entry.probability})`;
   row.button.tabIndex = rank === 0 ? 0 : -1;
   row.button.setAttribute('aria-label', say('row', {
@@ -116,7 +118,8 @@ function emptyRow(row, rank) {
   row.item.dataset.state = 'none';
   row.item.classList.remove('dr-first', 'dr-fresh');
   row.item.style.setProperty('--dr-rank', rank);
-  row.name.textContent = row.percent.textContent = '';
+  write(row.name, '');
+  write(row.percent, '');
   row.chip.hidden = true;
   row.fill.style.transform = 'scaleX(0)';
   row.button.setAttribute('aria-label', '');
@@ -174,7 +177,7 @@ function showGuess() {
     : !first ? 'guess_wait'
       : first.probability >= 0.5 ? 'guess_sure' : 'guess_maybe';
   guess.dataset.sure = String(key === 'guess_sure');
-  guess.textContent = say(key, { word: first?.label });
+  write(guess, say(key, { word: first?.label }));
 }
 
 function announce() {
@@ -190,15 +193,13 @@ const live = createLive({
   ask: (number) => server.recognise({ seq: number, strokes: pad.sketch(), visitor, lang }),
   show(answer, number) {
     showWords(answer.words, number);
-    find('.dr-model').textContent = say('model_line', answer);
-    results.dataset.trouble = '';
-    find('.dr-offline').textContent = '';
+    write(model, say('model_line', answer));
+    write(offline, '');
     game.guessed(ranked);
     if (live.settled) settle();
   },
   trouble(answer) {
-    results.dataset.trouble = 'true';
-    find('.dr-offline').textContent = answer?.problem ?? say('no_answer_live');
+    write(offline, answer?.problem ?? say('no_answer_live'));
   },
 });
 
@@ -217,6 +218,7 @@ function settle() {
 let resting = true; // no stroke is being drawn
 const pad = createPad(canvas, {
   changed(final) {
+    const began = resting && !final;
     resting = final;
     const some = pad.strokes.length > 0;
     easel.dataset.state = some ? 'some' : 'empty';
@@ -227,11 +229,12 @@ const pad = createPad(canvas, {
     } else {
       live.forget();
       showWords([], 0);
-      find('.dr-model').textContent = '';
+      write(model, '');
       settle();
     }
+    if (!began && !final) return; // the stroke grows, and what can be done stays the same
     if (final) keepDraft();
-    if (!game.round) showGuess();
+    showGuess();
     showTools();
   },
   told: showTools,
@@ -420,11 +423,11 @@ const picker = createPicker(field, find('#dr-words'), {
 function showSave() {
   const ready = pad.strokes.length > 0 && picked !== '' && mode === 'free';
   saveButton.setAttribute('aria-disabled', String(!ready || saving));
-  saveButton.textContent = picked ? say('save_as', { word: picked }) : say('save');
+  write(saveButton, picked ? say('save_as', { word: picked }) : say('save'));
   if (!latest) tell(say(pad.strokes.length ? 'pick_hint' : 'draw_hint'));
 }
 function tell(text, state = 'hint') {
-  status.textContent = text;
+  write(status, text);
   status.dataset.state = state;
   unsave.hidden = state !== 'saved';
 }

@@ -304,8 +304,11 @@ function createPad(canvas, hooks) {
 
   // --- mouse, finger and pen ---
 
+  // The page does not move under a stroke: where the pad is, is asked once, not at every movement,
+  // since an answer that has just come would have the whole page laid out anew each time.
+  let box = null;
   const place = (event) => {
-    const box = canvas.getBoundingClientRect();
+    box ??= canvas.getBoundingClientRect();
     const inside = (value) => round1(Math.min(SIDE, Math.max(0, value)));
     return {
       x: inside((event.clientX - box.left) * SIDE / box.width),
@@ -330,6 +333,7 @@ function createPad(canvas, hooks) {
       current = null;
     }
     canvas.focus({ preventScroll: true });
+    box = null;
     key = null;
     try { canvas.setPointerCapture(event.pointerId); } catch { /* it has gone already */ }
     const point = place(event);
@@ -348,10 +352,12 @@ function createPad(canvas, hooks) {
     } else if (current?.pointer === event.pointerId) {
       for (const each of all(event)) extend(place(each), each.timeStamp);
       hooks.changed(false);
-    } else if (tool !== 'eraser') {
+    } else if (tool === 'eraser') {
+      box = null;
+    } else {
       return;
     }
-    ring = place(event);
+    if (tool === 'eraser' || erasing) ring = place(event);
     repaint();
   });
   const lift = (event) => {
