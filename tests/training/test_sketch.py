@@ -15,7 +15,7 @@ from tagger import strokes
 from tagger.strokes import Strokes
 from tagger.training import cli
 from tagger.training.sketch import evaluation, loop
-from tagger.training.sketch.augment import StrokeAugmentation, vary
+from tagger.training.sketch.augment import StrokeAugmentation, mix, vary
 from tagger.training.sketch.data import DIGITS, join, read_digits, read_sketches
 from tagger.training.sketch.network import ExportedRecogniser, SketchNetwork
 from tagger.training.sketch.pool import Raster, as_bytes, version
@@ -138,6 +138,44 @@ def test_variation_keeps_strokes_and_is_told_by_its_seed() -> None:
     assert all((a.x == b.x).all() for a, b in zip(one, again, strict=True))
     assert any((a.x != b.x).any() for a, b in zip(one, other, strict=True))
     assert all(np.isfinite(s.x).all() and np.isfinite(s.y).all() for s in one)
+
+
+def test_a_mix_holds_strokes_of_both_equally_large() -> None:
+    small = strokes.parse([[[0, 1, 2], [0, 2, 0]], [[1, 1], [0, 2]]])
+    large = strokes.parse([[[0, 900], [0, 450]], [[300, 500], [100, 100]]])
+    rng = np.random.default_rng(0)
+    made = [mix(small, large, rng) for _ in range(60)]
+    assert all(m and all(np.abs(s.x).max() <= 0.5 + 1e-6 for s in m) for m in made)
+    assert {len(m) for m in made} == {1, 2, 3, 4}
+    # The first drawing is never left out altogether: its strokes come first.
+    own = {tuple(np.diff(s.y) / max(np.abs(np.diff(s.y)).max(), 1e-9)) for s in small}
+    firsts = [np.diff(m[0].y) / max(np.abs(np.diff(m[0].y)).max(), 1e-9) for m in made]
+    assert {tuple(first) for first in firsts} == own
+
+
+def test_a_run_begins_with_the_weights_of_the_one_before(folder: Path, tmp_path: Path) -> None:
+    drawings = read_sketches(folder / "sketches.parquet")
+    small = {"channels": (8, 8), "blocks": (1, 0), "width": 8, "batch": 16, "versions": 1}
+    recipe = loop.SketchRecipe.from_dict(
+        {**small, "epochs": 1, "distil": 0.0, "mixed": 0.5, "rate": 0.0, "start": {"rate": 0.01}}
+    )
+    first = recipe.first()
+    assert (first.name, first.rate, first.mixed, first.start) == ("sketch-start", 0.01, 0.5, {})
+    options = {
+        "raster": Raster(size=24),
+        "augmentation": STILL,
+        "teacher": None,
+        "folder": tmp_path,
+        "say": lambda line: None,
+    }
+    before = loop.train(drawings, first, **options)
+    after = loop.train(drawings, recipe, start=before.network, **options)
+    # At a rate of next to nothing, the weights stay where the first run left them.
+    for (name, a), b in zip(
+        before.network.named_parameters(), after.network.parameters(), strict=True
+    ):
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=0, msg=name)
+    assert len(list(tmp_path.glob("pool-*"))) == 1
 
 
 def test_a_digit_is_never_mirrored() -> None:

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ class SketchRecipe:
     blind
         Share of the pictures whose order of ink is hidden, so that the network also reads
         drawings of which nobody knows it.
+    mixed
+        Share of the drawings that get strokes of another drawing of their word.
+    start
+        Settings of a run that goes before and whose averaged weights this one begins with (a warm
+        restart: Loshchilov and Hutter, "SGDR", ICLR 2017); empty for random weights.
     """
 
     name: str = "sketch"
@@ -56,6 +61,8 @@ class SketchRecipe:
     metric_temperature: float = 0.1
     smoothing: float = 0.05
     blind: float = 0.2
+    mixed: float = 0.0
+    start: dict[str, Any] = field(default_factory=dict)
     rate: float = 2e-3
     decay: float = 0.02
     warm_up: float = 0.05
@@ -69,6 +76,11 @@ class SketchRecipe:
             raise ValueError(f"unknown recipe settings: {', '.join(sorted(unknown))}")
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**values)
+
+    def first(self) -> SketchRecipe:
+        """The recipe of the run that goes before: this one with the settings of ``start``."""
+        before = {**asdict(self), "name": f"{self.name}-start", "start": {}}
+        return SketchRecipe.from_dict({**before, **self.start})
 
     def network(self, words: int, planes: int) -> SketchNetwork:
         """A network with random weights."""
@@ -100,6 +112,7 @@ def train(
     augmentation: StrokeAugmentation,
     teacher: DoodleNet | None,
     folder: Path,
+    start: SketchNetwork | None = None,
     compile_network: bool = False,
     say: Callable[[str], None] = print,
 ) -> TrainedSketch:
@@ -111,6 +124,8 @@ def train(
         Whose answers to the very same variations are learnt beside the labels.
     folder
         For the checkpoint and the drawn versions.
+    start
+        The network that ``recipe.start`` led to.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
@@ -121,6 +136,8 @@ def train(
     watched = drawings.rows("val")
     watched_pictures = as_bytes(raster.draw([drawings.strokes[i] for i in watched]))
     network = recipe.network(len(drawings.words), 1 + raster.order).to(device)
+    if start is not None:
+        network.load_state_dict(start.state_dict())
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(
         network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True
@@ -161,6 +178,7 @@ def train(
             augmentation=augmentation,
             teacher=teacher if recipe.distil else None,
             folder=folder,
+            mixed=recipe.mixed,
             say=say,
         )
         seed = recipe.seed * 100_003 + epoch
@@ -194,8 +212,10 @@ def train(
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimiser.step()
+            # Random weights are forgotten at once; those of an earlier run are not.
+            done = epoch * steps + step
             average.multi_avg_fn = get_ema_multi_avg_fn(
-                min(recipe.ema, (1 + epoch * steps + step) / (10 + epoch * steps + step))
+                recipe.ema if start is not None else min(recipe.ema, (1 + done) / (10 + done))
             )
             average.update_parameters(network)
             losses.append(loss.detach())

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.strokes import Strokes, rasterise_many
-from tagger.training.sketch.augment import StrokeAugmentation, vary
+from tagger.training.sketch.augment import StrokeAugmentation, mix, vary
 from tagger.training.sketch.data import Drawings
 from tagger.training.sketch.teacher import DoodleNet
 
@@ -77,6 +77,7 @@ def version(
     augmentation: StrokeAugmentation,
     teacher: DoodleNet | None,
     folder: Path,
+    mixed: float = 0.0,
     say: Callable[[str], None] = print,
 ) -> Version:
     """The varied training drawings of a version; made if no earlier run left them.
@@ -85,6 +86,8 @@ def version(
     ----------
     number
         0 is as drawn; every other one is varied with a seed of its own.
+    mixed
+        Share of the words' drawings that get strokes of another drawing of their word.
     """
     rows = drawings.rows("train")
     key = json.dumps(
@@ -95,13 +98,14 @@ def version(
             "drawings": len(rows),
             "points": int(sum(len(s) for i in rows for s in drawings.strokes[i])),
             "teacher": teacher is not None,
+            "mixed": mixed,
         },
         sort_keys=True,
     )
     place = folder / f"pool-{hashlib.sha256(key.encode()).hexdigest()[:12]}" / str(number)
     if not (place / "done").exists():
         say(f"drawing version {number} of {len(rows)} drawings")
-        _make(drawings, rows, number, raster, augmentation, teacher, place)
+        _make(drawings, rows, number, raster, augmentation, teacher, mixed, place)
     answers = None
     if teacher is not None:
         answers = np.load(place / "answers.npy", mmap_mode="r")
@@ -115,6 +119,7 @@ def _make(
     raster: Raster,
     augmentation: StrokeAugmentation,
     teacher: DoodleNet | None,
+    mixed: float,
     place: Path,
 ) -> None:
     place.mkdir(parents=True, exist_ok=True)
@@ -131,6 +136,7 @@ def _make(
             shape=(len(rows), len(drawings.words)),
         )
     digits = drawings.digits
+    alike = {label: rows[drawings.labels[rows] == label] for label in np.unique(drawings.labels)}
     for start in range(0, len(rows), _CHUNK):
         chosen = rows[start : start + _CHUNK]
         if number == 0:
@@ -138,9 +144,12 @@ def _make(
         else:
             rng = np.random.default_rng((number, start))
             width = rng.uniform(*augmentation.width, len(chosen))
-            drawn = [
-                vary(drawings.strokes[i], augmentation, rng, mirror=not digits[i]) for i in chosen
-            ]
+            drawn = []
+            for i in chosen:
+                one = drawings.strokes[i]
+                if mixed and not digits[i] and rng.random() < mixed:
+                    one = mix(one, drawings.strokes[rng.choice(alike[drawings.labels[i]])], rng)
+                drawn.append(vary(one, augmentation, rng, mirror=not digits[i]))
         here = slice(start, start + len(chosen))
         pictures[here] = as_bytes(raster.draw(drawn, width))
         if answers is not None and teacher is not None:

@@ -7,7 +7,8 @@ import io
 import logging
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from tagger import fewshot
 from tagger.fewshot import MemorySpec
-from tagger.strokes import Strokes, partial
+from tagger import fewshot, strokes
+from tagger.strokes import Strokes
 from tagger.training import export
 from tagger.training.sketch import card, evaluation, loop
 from tagger.training.sketch.augment import StrokeAugmentation
@@ -87,9 +88,10 @@ def train_recogniser(
     """Train; an interrupted run goes on where it was."""
     if run.get("threads"):
         torch.set_num_threads(run["threads"])
-    return loop.train(
+    recipe = loop.SketchRecipe.from_dict(dict(settings["recipe"]))
+    train = partial(
+        loop.train,
         drawings,
-        loop.SketchRecipe.from_dict(dict(settings["recipe"])),
         raster=Raster(**settings["raster"]),
         augmentation=_augmentation(settings),
         teacher=teachers[0] if teachers else None,
@@ -97,6 +99,11 @@ def train_recogniser(
         compile_network=bool(run.get("compile")),
         say=log.info,
     )
+    if not recipe.start:
+        return train(recipe)
+    before = train(recipe.first())
+    after = train(recipe, start=before.network)
+    return replace(after, seconds=before.seconds + after.seconds)
 
 
 def _augmentation(settings: Mapping[str, Any]) -> StrokeAugmentation:
@@ -135,7 +142,7 @@ def fit_recogniser(
 
 
 def _some_unfinished(drawings: Sequence[Strokes]) -> list[Strokes]:
-    return [partial(s, (0.5, 0.75, 1.0, 1.0)[i % 4]) for i, s in enumerate(drawings)]
+    return [strokes.partial(s, (0.5, 0.75, 1.0, 1.0)[i % 4]) for i, s in enumerate(drawings)]
 
 
 def export_recogniser(
