@@ -228,8 +228,8 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
     ),
     "store-full": (
         507,
-        "The disk is full or cannot be written, so this was not saved; nothing that was saved before is lost. "
-        "Try again when there is room.",
+        "The disk is full or cannot be written, so this was not saved; nothing that was saved "
+        "before is lost. Try again when there is room.",
         "ディスクに空きがないか書き込めないため、保存できませんでした。保存済みのものは失われていません。"
         "空きができてから、もう一度お試しください。",
     ),

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from tagger.fewshot import MemorySpec
 from tagger import fewshot, strokes
+from tagger.fewshot import MemorySpec
 from tagger.strokes import Strokes
 from tagger.training import export
 from tagger.training.sketch import card, evaluation, loop
