@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request
 from starlette.datastructures import FormData, UploadFile
@@ -27,12 +27,12 @@ import tagger
 from tagger import api_docs, api_draw, api_models, intake
 from tagger.errors import LimitError, RequestError, TaggerError
 from tagger.intake import WaitingLine, bounded, check_announced
+from tagger.languages import Language
 from tagger.problems import handle_problems, language, problem, respond
 from tagger.services import Outcome, Services
 from tagger.tags import Tag
 
 T = TypeVar("T")
-Lang = Literal["en", "ja"]
 
 # A request may hold as many bytes as this many of the largest pictures: enough for a full request
 # of ordinary ones, while what waits on disk stays bounded.
@@ -108,7 +108,7 @@ def create_api(services: Services) -> FastAPI:
         top: Annotated[
             int, Query(ge=1, le=100, description="How many tags a picture gets at most.")
         ] = 10,
-        lang: Annotated[Lang | None, _LANG] = None,
+        lang: Annotated[Language | None, _LANG] = None,
         min_probability: Annotated[
             float | None,
             Query(ge=0, le=1, description="Leave out less probable tags. By default none is."),
@@ -158,7 +158,7 @@ def create_api(services: Services) -> FastAPI:
         group: Annotated[
             str | None, Query(max_length=100, description="Only tags of this group.")
         ] = None,
-        lang: Annotated[Lang | None, _LANG] = None,
+        lang: Annotated[Language | None, _LANG] = None,
         limit: Annotated[
             int, Query(ge=1, le=10_000, description="How many to list at most.")
         ] = 1000,

@@ -21,11 +21,11 @@ from tagger import api_draw_models as models
 from tagger.drawing import DrawServices
 from tagger.errors import RequestError, TaggerError
 from tagger.intake import WaitingLine, parse_json_object, read_json_body
+from tagger.languages import Language
 from tagger.problems import language
 from tagger.services import Services
 
 T = TypeVar("T")
-Lang = Literal["en", "ja"]
 
 # The largest drawing that is taken, with times and pressures, has about so many characters.
 MAX_BODY = 4 * 2**20
@@ -75,7 +75,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
     async def recognise(
         request: Request,
         top: Annotated[int, Query(ge=1, le=100, description="How many words at most.")] = 10,
-        lang: Annotated[Lang | None, _LANG] = None,
+        lang: Annotated[Language | None, _LANG] = None,
         visitor: Annotated[str | None, _VISITOR] = None,
     ) -> Response:
         """Send strokes as JSON, get words with calibrated probabilities.
@@ -264,7 +264,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         query: Annotated[
             str, Query(max_length=64, description="Part of a name, in either language.")
         ] = "",
-        lang: Annotated[Lang | None, _LANG] = None,
+        lang: Annotated[Language | None, _LANG] = None,
         limit: Annotated[int, Query(ge=1, le=1000, description="How many at most.")] = 20,
         visitor: Annotated[str | None, _VISITOR] = None,
     ) -> Response:

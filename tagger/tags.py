@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.errors import BundleError
-from tagger.languages import Language as Language
 
 # Numbers that Danbooru and the WD taggers give to their categories. "rating" and "year" are not
 # descriptions of the picture's content.

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from tagger.errors import TaggerError
+from tagger.languages import Language
 from tagger.services import PictureFacts, TagResult
-from tagger.tags import DEFAULT_THRESHOLD, Language, RankedTag, format_tags
+from tagger.tags import DEFAULT_THRESHOLD, RankedTag, format_tags
 from tagger.ui.translations import NOTES, group_label
 
 STYLES = ("text", "danbooru", "hashtags", "json")

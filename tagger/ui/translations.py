@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tagger.languages import LANGUAGES as LANGUAGES
 from tagger.languages import Language
-from tagger.languages import choose_language as choose_language
 
 # Label and header, translated by Gradio in the browser.
 PAGE: Mapping[Language, Mapping[str, str]] = {
