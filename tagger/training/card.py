@@ -84,10 +84,8 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         ),
         "## Training",
         (
-            f"{training['epochs']} epochs, {training['minutes']} minutes on "
-            f"{training['machine']}; sides {recipe['sizes']}, loss {recipe['loss']}, "
-            f"{recipe['optimiser']}. The full recipe is in `metrics.json`, the history in "
-            "`training.json`."
+            f"{training['minutes']} minutes on {training['machine']}. {_stages(recipe)} The full "
+            "recipe is in `metrics.json`, the history in `training.json`."
         ),
         "## Data",
         "\n".join(f"- {line}" for line in config["training_data"]),
@@ -166,3 +164,24 @@ def _unseen(found: Mapping[str, Any]) -> list[str]:
         ),
         table([(text, found[key]) for key, text in names.items()]),
     ]
+
+
+def _stages(recipe: Mapping[str, Any]) -> str:
+    """What the run did, and the run before it if there was one, in a sentence each."""
+
+    def stage(values: Mapping[str, Any]) -> str:
+        *earlier, last = [str(side) for _, side in values["sizes"]]
+        sides = f"{', '.join(earlier)} and then {last}" if earlier else last
+        return (
+            f"{values['epochs']} epochs at {sides} pixels a side, loss {values['loss']}, "
+            f"{values['optimiser']}, learning rate {values['rate']}"
+        )
+
+    if not recipe.get("start"):
+        return f"{stage(recipe)[:1].upper()}{stage(recipe)[1:]}."
+    text = (
+        f"First {stage({**recipe, **recipe['start']})}. Then, from those weights, {stage(recipe)}"
+    )
+    if recipe.get("soften"):
+        text += f", {recipe['soften']:.0%} of every label said by the first network"
+    return f"{text}."

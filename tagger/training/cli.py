@@ -61,7 +61,14 @@ def _train(argv: list[str]) -> int:
         "pipeline",
         nargs="?",
         default="tagging",
-        choices=["tagging", "tagging_comparison", "tagging_unseen_style", "sketch", "digits"],
+        choices=[
+            "tagging",
+            "tagging_comparison",
+            "tagging_unseen_style",
+            "sketch",
+            "sketch_comparison",
+            "digits",
+        ],
     )
     parser.add_argument("--data", required=True, help="a .parquet or .csv table, or a folder")
     parser.add_argument("--out", help="the bundle's folder (default: one in exported/)")

@@ -14,6 +14,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "tagging_comparison": tagging.create_comparison(),
         "tagging_unseen_style": tagging.create_unseen_style(),
         "sketch": sketch.create_pipeline(),
+        "sketch_comparison": sketch.create_comparison(),
         "digits": digits.create_pipeline(),
     }
     return {**made, "__default__": made["tagging"]}

@@ -65,9 +65,32 @@ def test_the_bundle_holds_what_its_card_and_its_readers_need(bundle: Path) -> No
     assert f"{100 * facts['test']['by_share']['100%']['top_1']:.1f} %" in card
     assert f"{100 * facts['doodlenet']['by_share']['50%']['top_5']:.1f} %" in card
     assert f"{100 * facts['few_shot']['ours']['5_shot']['accuracy']:.1f} %" in card
+    assert {"ours", "pixels", "doodlenet"} <= set(facts["few_shot"])
+    assert facts["training"]["epochs"] == 5 and "the last 3 of them a second run" in card
     assert facts["digits"]["drawings"] == 30
     assert facts["taught_words"]["characters"] == 11
     assert config["memory"]["scale"] > 0
+
+
+def test_the_metric_term_is_compared_and_the_card_says_so(folder: Path, bundle: Path) -> None:
+    argv = ["--data", str(folder), "--work", str(folder / "work"), "--env", "smoke"]
+    assert cli.main("train", ["sketch_comparison", *argv]) == 0
+    found = json.loads((folder / "work" / "sketch" / "comparison.json").read_text())
+    assert found["epochs"] == 1 and found["drawings"] <= 14 * 10
+    assert cli.main("train", ["sketch", *argv, "--out", str(folder / "again")]) == 0
+    card = (folder / "again" / "README.md").read_text()
+    assert json.loads((folder / "again" / "metrics.json").read_text())["comparison"] == found
+    for name in ("with", "without"):
+        assert f"{100 * found[name]['5_shot']['accuracy']:.1f} %" in card
+
+
+def test_without_unseen_characters_there_is_nothing_to_compare(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sketches.parquet").write_bytes((folder / "sketches.parquet").read_bytes())
+    argv = ["sketch_comparison", "--data", str(tmp_path), "--work", str(tmp_path / "work")]
+    assert cli.main("train", [*argv, "--env", "smoke"]) == 2
+    assert "omniglot.parquet" in capsys.readouterr().err
 
 
 def test_the_head_beside_the_model_is_the_models_own(bundle: Path) -> None:

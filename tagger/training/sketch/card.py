@@ -67,13 +67,18 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     if "few_shot" in facts:
         few = facts["few_shot"]
         lines = ["| | 1 drawing | 5 drawings |", "|---|---|---|"]
-        for name in ("ours", "plain", "pixels"):
-            if name in few:
-                cells = [
-                    f"{_percent(few[name][k]['accuracy'])} ± {100 * few[name][k]['interval']:.1f}"
-                    for k in ("1_shot", "5_shot")
-                ]
-                lines.append(f"| {_FEATURES[name]} | " + " | ".join(cells) + " |")
+        rows = [("its embedding", few["ours"])]
+        if "doodlenet" in few:
+            rows.append(("DoodleNet's last features, a plain classifier's", few["doodlenet"]))
+        rows.append(("pixels", few["pixels"]))
+        small = facts.get("comparison")
+        if small:
+            budget = f"{small['drawings']:,} drawings, {small['epochs']} epochs"
+            rows += [
+                (f"trained on {budget}, with the metric-learning term", small["with"]),
+                ("the same without it: a plain classifier's", small["without"]),
+            ]
+        lines += [f"| {name} | {_shots(figures)} |" for name, figures in rows]
         parts += [
             "### Words it never saw",
             (
@@ -118,9 +123,9 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         "Outputs: " + "; ".join(f"`{o['name']}`: {o['meaning']}" for o in config["outputs"]) + ".",
         "## Training",
         (
-            f"{training['epochs']} epochs, {training['minutes']} minutes on "
-            f"{training['machine']}. Recipe and variation of the strokes are in `metrics.json`, "
-            "the history in `training.json`."
+            f"{training['epochs']} epochs{_in_two_runs(training)}, "
+            f"{training['minutes']} minutes on {training['machine']}. Recipe and variation of the "
+            "strokes are in `metrics.json`, the history in `training.json`."
         ),
         "## Data",
         "\n".join(f"- {line}" for line in config["training_data"]),
@@ -133,11 +138,18 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-_FEATURES = {
-    "ours": "embedding",
-    "plain": "features of the same network without the metric-learning term",
-    "pixels": "pixels",
-}
+def _in_two_runs(training: Mapping[str, Any]) -> str:
+    recipe = training["recipe"]
+    if not recipe.get("start"):
+        return ""
+    return f", the last {recipe['epochs']} of them a second run from the weights of the first"
+
+
+def _shots(figures: Mapping[str, Any]) -> str:
+    return " | ".join(
+        f"{_percent(figures[k]['accuracy'])} ± {100 * figures[k]['interval']:.1f}"
+        for k in ("1_shot", "5_shot")
+    )
 
 
 def _accuracy(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> str:

@@ -58,12 +58,16 @@ class DoodleNet(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Logits ``[N, 345]`` of pictures float ``[N, 1, 28, 28]``, ink 1 on 0."""
+        return self.classify(self.read(pictures))  # type: ignore[no-any-return]
+
+    def read(self, pictures: Tensor) -> Tensor:
+        """What the last layer sees: ``[N, 512]``, from -1 to 1."""
         x = pictures
         for i, layer in enumerate(self.convolutions):
             x = F.relu(layer(x))
             if i % 2:
                 x = F.max_pool2d(x, 2)
-        return self.classify(torch.tanh(self.dense(x.flatten(1))))  # type: ignore[no-any-return]
+        return torch.tanh(self.dense(x.flatten(1)))
 
     def columns(self, words: Sequence[str]) -> NDArray[np.int64]:
         """Where each of ``words`` stands in the answers; -1 for a word that it does not know."""
@@ -72,8 +76,17 @@ class DoodleNet(nn.Module):
 
     def answers(self, drawings: Sequence[Strokes], words: Sequence[str]) -> NDArray[np.float32]:
         """Probabilities ``[N, len(words)]``; unknown words get none."""
-        x = torch.from_numpy(rasterise_many(drawings, SIDE, width=WIDTH, margin=MARGIN))
         with torch.inference_mode():
-            p = self(x.contiguous(memory_format=torch.channels_last)).softmax(1).numpy()
+            p = self(_pictures(drawings)).softmax(1).numpy()
         columns = self.columns(words)
         return np.where(columns >= 0, p[:, columns], 0).astype(np.float32)
+
+    def features(self, drawings: Sequence[Strokes]) -> NDArray[np.float32]:
+        """What its last layer sees, float32 ``[N, 512]``."""
+        with torch.inference_mode():
+            return np.asarray(self.read(_pictures(drawings)).numpy())
+
+
+def _pictures(drawings: Sequence[Strokes]) -> Tensor:
+    x = torch.from_numpy(rasterise_many(drawings, SIDE, width=WIDTH, margin=MARGIN))
+    return x.contiguous(memory_format=torch.channels_last)

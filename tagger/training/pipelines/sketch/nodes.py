@@ -52,7 +52,7 @@ def read_drawings(data: str, settings: Mapping[str, Any]) -> Drawings:
     """
     if not data:
         raise ValueError("say where the drawings are: --data FOLDER_OR_TABLE")
-    place = _place(data, settings["sketches"])
+    place = place_of(data, settings["sketches"])
     if not place.exists():
         raise ValueError(f"there is no {place.name} in the folder of the data")
     drawings = read_sketches(place, words=settings["words"], most=settings["most"])
@@ -65,7 +65,7 @@ def read_drawings(data: str, settings: Mapping[str, Any]) -> Drawings:
 
 def read_teachers(data: str, settings: Mapping[str, Any]) -> list[DoodleNet]:
     """DoodleNet, if it lies beside the drawings; else nobody."""
-    weights = _place(data, settings["sketches"]).parent / settings["teacher"]
+    weights = place_of(data, settings["sketches"]).parent / settings["teacher"]
     classes = weights.with_name(settings["teacher_classes"])
     if not settings["teacher"] or not weights.exists() or not classes.exists():
         log.info("no teacher: labels alone")
@@ -73,7 +73,8 @@ def read_teachers(data: str, settings: Mapping[str, Any]) -> list[DoodleNet]:
     return [DoodleNet(weights, classes)]
 
 
-def _place(data: str, name: str) -> Path:
+def place_of(data: str, name: str) -> Path:
+    """A file of the folder that ``data`` names, or ``data`` itself if it is a file."""
     path = Path(data)
     return path / name if path.is_dir() else path
 
@@ -93,7 +94,7 @@ def train_recogniser(
         loop.train,
         drawings,
         raster=Raster(**settings["raster"]),
-        augmentation=_augmentation(settings),
+        augmentation=augmentation_of(settings),
         teacher=teachers[0] if teachers else None,
         folder=Path(work) / "sketch",
         compile_network=bool(run.get("compile")),
@@ -103,10 +104,15 @@ def train_recogniser(
         return train(recipe)
     before = train(recipe.first())
     after = train(recipe, start=before.network)
-    return replace(after, seconds=before.seconds + after.seconds)
+    return replace(
+        after,
+        history=[*before.history, *after.history],
+        seconds=before.seconds + after.seconds,
+    )
 
 
-def _augmentation(settings: Mapping[str, Any]) -> StrokeAugmentation:
+def augmentation_of(settings: Mapping[str, Any]) -> StrokeAugmentation:
+    """How strokes are varied; parameters know lists only."""
     values: dict[str, Any] = dict(settings["augmentation"])
     if "width" in values:
         values["width"] = tuple(values["width"])
@@ -267,9 +273,9 @@ def evaluate_recogniser(
                 probabilities, theirs(drawn), labels
             ),
         }
-    omniglot = _place(data, settings["sketches"]).parent / settings["omniglot"]
+    omniglot = place_of(data, settings["sketches"]).parent / settings["omniglot"]
     if settings["omniglot"] and omniglot.exists():
-        figures["few_shot"] = few_shot(omniglot, model, raster)
+        figures["few_shot"] = few_shot(omniglot, model, raster, teachers)
     return figures
 
 
@@ -296,14 +302,22 @@ def read_characters(path: Path) -> tuple[list[Strokes], NDArray[np.int64]]:
     return [drawings[i] for i in kept], labels.astype(np.int64)
 
 
-def few_shot(path: Path, model: Path, raster: Raster) -> dict[str, Any]:
-    """20-way accuracy on characters that were never trained on, against raw pixels."""
+def few_shot(
+    path: Path, model: Path, raster: Raster, teachers: Sequence[DoodleNet]
+) -> dict[str, Any]:
+    """20-way accuracy on characters that were never trained on.
+
+    Against raw pixels, and against the features of a classifier that was trained for its own
+    words alone.
+    """
     drawings, labels = read_characters(path)
     pictures = raster.draw(drawings)
     features = {
         "ours": run_onnx(model, pictures)[1],
         "pixels": pictures[:, 0].reshape(len(pictures), -1),
     }
+    if teachers:
+        features["doodlenet"] = teachers[0].features(drawings)
     return {
         "characters": len(np.unique(labels)),
         "drawings": len(labels),
@@ -323,7 +337,7 @@ def tune_memory(
     network's own words are validation drawings for the fit, test drawings for the measure.
     """
     spec = MemorySpec(**settings["memory"])
-    place = _place(data, settings["sketches"]).parent / settings["omniglot"]
+    place = place_of(data, settings["sketches"]).parent / settings["omniglot"]
     if not settings["omniglot"] or not place.exists():
         return {"spec": spec.model_dump()}
     raster, model = Raster(**settings["raster"]), Path(models["shipped"])
@@ -399,6 +413,7 @@ def write_sketch_bundle(
     parity: Mapping[str, Any],
     teachers: Sequence[DoodleNet],
     memory: Mapping[str, Any],
+    comparison: Mapping[str, Any],
     settings: Mapping[str, Any],
     command: str,
 ) -> str:
@@ -426,6 +441,7 @@ def write_sketch_bundle(
         },
         **{k: v for k, v in figures.items() if k != "recall"},
         **({"taught_words": memory["report"]} if "report" in memory else {}),
+        **({"comparison": comparison} if comparison else {}),
         "parity": parity,
         "training": {
             "minutes": round(trained.seconds / 60, 1),
@@ -434,7 +450,7 @@ def write_sketch_bundle(
             else torch.cuda.get_device_name(),
             "epochs": len(trained.history),
             "recipe": asdict(trained.recipe),
-            "augmentation": asdict(_augmentation(settings)),
+            "augmentation": asdict(augmentation_of(settings)),
         },
     }
     with torch.inference_mode():

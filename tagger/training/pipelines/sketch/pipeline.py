@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from tagger.training.pipelines.sketch import nodes
+from tagger.training.pipelines.sketch import comparison, nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -50,6 +50,7 @@ def create_pipeline() -> Pipeline:
                 ["recogniser_models", "drawings", "params:sketch", "params:data"],
                 "memory",
             ),
+            Node(comparison.read_comparison, ["params:work"], "recogniser_comparison"),
             Node(
                 nodes.write_sketch_bundle,
                 [
@@ -61,10 +62,33 @@ def create_pipeline() -> Pipeline:
                     "recogniser_parity",
                     "teachers",
                     "memory",
+                    "recogniser_comparison",
                     "params:sketch",
                     "params:bundle.command",
                 ],
                 "sketch_bundle",
+            ),
+        ]
+    )
+
+
+def create_comparison() -> Pipeline:
+    """With and without the metric-learning term; the figures go into the card."""
+    return Pipeline(
+        [
+            Node(nodes.read_drawings, ["params:data", "params:sketch"], "drawings"),
+            Node(nodes.read_teachers, ["params:data", "params:sketch"], "teachers"),
+            Node(
+                comparison.compare_metric_term,
+                [
+                    "drawings",
+                    "teachers",
+                    "params:sketch",
+                    "params:run",
+                    "params:data",
+                    "params:work",
+                ],
+                "comparison",
             ),
         ]
     )
