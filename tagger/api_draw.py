@@ -178,6 +178,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         operation_id="export_drawings",
     )
     async def export_drawings(
+        request: Request,
         format: Annotated[
             Literal["ndjson", "ndjson-simplified", "parquet", "npz"],
             Query(description="Quick, Draw!'s lines, raw or simplified; Parquet; MNIST-style."),
@@ -194,7 +195,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         if authorization is None:
             whose = _known_visitor(visitor)
         else:
-            _owner(service, authorization)
+            _owner(service, authorization, _client(request))
 
         def work() -> BinaryIO:
             # Closed by whoever reads it out.
@@ -282,14 +283,16 @@ def add_routes(app: FastAPI, services: Services) -> None:
         operation_id="accept_word",
     )
     async def accept_word(
-        word: Annotated[str, _WORD], authorization: Annotated[str | None, _TOKEN] = None
+        request: Request,
+        word: Annotated[str, _WORD],
+        authorization: Annotated[str | None, _TOKEN] = None,
     ) -> Response:
         """The app's owner lets every recogniser know a word that somebody taught.
 
         It is learnt from the drawings that were given with consent.
         """
         service = draw()
-        _owner(service, authorization)
+        _owner(service, authorization, _client(request))
         await in_thread(lambda: service.accept(word))
         return _answer({"accepted": list(await in_thread(lambda: service.accepted))})
 
@@ -301,11 +304,13 @@ def add_routes(app: FastAPI, services: Services) -> None:
         operation_id="reject_word",
     )
     async def reject_word(
-        word: Annotated[str, _WORD], authorization: Annotated[str | None, _TOKEN] = None
+        request: Request,
+        word: Annotated[str, _WORD],
+        authorization: Annotated[str | None, _TOKEN] = None,
     ) -> Response:
         """Only those who drew it know the word then."""
         service = draw()
-        _owner(service, authorization)
+        _owner(service, authorization, _client(request))
         await in_thread(lambda: service.reject(word))
         return _answer({"accepted": list(await in_thread(lambda: service.accepted))})
 
@@ -345,10 +350,9 @@ def _known_visitor(visitor: str | None) -> str:
     return visitor
 
 
-def _owner(service: DrawServices, authorization: str | None) -> None:
+def _owner(service: DrawServices, authorization: str | None, client: str) -> None:
     scheme, _, token = (authorization or "").partition(" ")
-    if scheme.lower() != "bearer" or not service.is_owner(token.strip()):
-        raise RequestError("owner-only")
+    service.check_owner(token.strip() if scheme.lower() == "bearer" else "", client)
 
 
 # --- what was sent ------------------------------------------------------------------------------

@@ -546,7 +546,25 @@ class DrawServices:
         """Words that the model did not know: a visitor's, or with None everybody's."""
         return tuple(word for word in self.counts(visitor) if word.kind == "learnt")
 
-    # --- for the owner; a door asks `is_owner` first ---------------------------------------------
+    # --- for the owner; a door asks `check_owner` first ------------------------------------------
+
+    def check_owner(self, token: str, client: str = "") -> None:
+        """Let the owner pass and nobody else. Wrong tokens count as saves of their address.
+
+        Raises
+        ------
+        RequestError
+            ``owner-only``, for any other token.
+        LimitError
+            ``too-fast``, where too many wrong ones came from there before, whatever this one is.
+        """
+        key = f"owner:{client}"
+        self._admit(self._saving, self._saving_sources, key, client)
+        if not self.is_owner(token):
+            raise RequestError("owner-only")
+        # Given back: the owner may ask as often as they like.
+        self._saving.charge(key, -1.0)
+        self._saving_sources.charge(client, -1.0)
 
     def is_owner(self, token: str) -> bool:
         """Whether this is the owner's token; False for all if none is set."""

@@ -384,6 +384,21 @@ def test_the_owner_is_who_has_the_token(make: Make) -> None:
     assert not make().is_owner("")
 
 
+def test_tokens_cannot_be_tried_one_after_the_other(make: Make) -> None:
+    now = [0.0]
+    draw = make(clock=lambda: now[0], owner_token="a secret")
+    for _ in range(100):  # the owner may ask as often as they like
+        draw.check_owner("a secret", "192.0.2.1")
+    for i in range(20):
+        refused("owner-only", lambda i=i: draw.check_owner(f"secret {i}", "192.0.2.1"))
+    # From there not even the right one is heard, so that what is answered tells nothing.
+    refused("too-fast", lambda: draw.check_owner("a secret", "192.0.2.1"))
+    draw.check_owner("a secret", "192.0.2.2")
+    draw.save(LEVEL, "level", visitor=ANN, client="192.0.2.1")
+    now[0] += 1.0
+    draw.check_owner("a secret", "192.0.2.1")
+
+
 def test_a_picture_becomes_strokes(make: Make) -> None:
     image = Image.new("L", (300, 200), 240)
     ImageDraw.Draw(image).line([40, 100, 260, 100], fill=20, width=6)
