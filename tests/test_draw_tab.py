@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tagger import server, ui
 from tagger.drawing import KnownWord
 from tagger.errors import RequestError, StrokesError, TaggerError
-from tagger.ui import draw_tab, draw_words, files
+from tagger.ui import calls, draw_tab, draw_words, files
 from tests.fakes import WORDS, FakeDraw, make_services, picture
 
 VISITOR = "0123456789abcdef" * 2
@@ -228,7 +228,7 @@ def test_an_unforeseen_failure_leaks_nothing(draw: FakeDraw, page: Page, caplog:
 
 @pytest.mark.parametrize("value", [-1, 1.5, "3", None, True, [], 10**30])
 def test_numbers_are_checked(value: object) -> None:
-    call = draw_tab.Call({"offset": value}, browser())
+    call = calls.Call({"offset": value}, browser())
     if value == 10**30:
         assert call.number("offset", 0, 9) == 9
         return

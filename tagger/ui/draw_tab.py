@@ -7,9 +7,8 @@ those of :class:`tagger.drawing.DrawServices`.
 
 from __future__ import annotations
 
-import logging
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,15 +16,15 @@ import gradio as gr
 from gradio.events import api as endpoint
 
 from tagger.drawing import DrawServices, KnownWord
-from tagger.errors import RequestError, TaggerError
+from tagger.errors import TaggerError
 from tagger.languages import LANGUAGES, Language, choose_language
 from tagger.services import Services
 from tagger.ui import files
 from tagger.ui.answers import problem
+from tagger.ui.calls import Answer, Call, Handler, answered, guarded
 from tagger.ui.draw_words import draw_labels
+from tagger.ui.icons import CROSS, WARNING, icon
 from tagger.ui.tag_tab import CONCURRENCY_ID, parse_upload
-
-_log = logging.getLogger(__name__)
 
 TOP = 10
 # So many drawings of a new word, and it is recognised.
@@ -35,29 +34,15 @@ GAME_SECONDS = 20
 MAX_SVG_BYTES = 2_000_000
 COMPLETIONS = 8
 PAGE_OF_DRAWINGS = 200
-MAX_TEXT = 300
-
-Answer = dict[str, Any]
-Handler = Callable[["Call"], Answer]
 
 
-def _icon(*paths: str) -> str:
-    lines = "".join(f'<path d="{path}"/>' for path in paths)
-    return (
-        '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" '
-        f'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">{lines}</svg>'
-    )
-
-
-_PEN = _icon("M4 20l1-5L16 4l4 4L9 19z", "M13.5 6.5l4 4")
-_ERASER = _icon("M8 20h12", "M4.5 14.5l9-9 6 6-8.5 8.5h-3z", "M9 10l6 6")
-_UNDO = _icon("M4 9h10a6 6 0 0 1 0 12h-3", "M8 5L4 9l4 4")
-_REDO = _icon("M20 9H10a6 6 0 0 0 0 12h3", "M16 5l4 4-4 4")
-_CLEAR = _icon("M4 7h16", "M9 7V4h6v3", "M6 7l1 13h10l1-13")
-_BRING = _icon("M12 15V4", "M8 8l4-4 4 4", "M4 15v5h16v-5")
-_DOWN = _icon("M12 4v11", "M8 11l4 4 4-4", "M4 20h16")
-_CROSS = _icon("M6 6l12 12M18 6L6 18")
-_WARNING = _icon("M12 4l9 16H3z", "M12 10v4M12 17v.1")
+_PEN = icon("M4 20l1-5L16 4l4 4L9 19z", "M13.5 6.5l4 4")
+_ERASER = icon("M8 20h12", "M4.5 14.5l9-9 6 6-8.5 8.5h-3z", "M9 10l6 6")
+_UNDO = icon("M4 9h10a6 6 0 0 1 0 12h-3", "M8 5L4 9l4 4")
+_REDO = icon("M20 9H10a6 6 0 0 0 0 12h3", "M16 5l4 4-4 4")
+_CLEAR = icon("M4 7h16", "M9 7V4h6v3", "M6 7l1 13h10l1-13")
+_BRING = icon("M12 15V4", "M8 8l4-4 4 4", "M4 15v5h16v-5")
+_DOWN = icon("M12 4v11", "M8 11l4 4 4-4", "M4 20h16")
 
 # Static: no value is ever put into it. The script fills in the words of the reader's language.
 TEMPLATE = f"""
@@ -92,9 +77,9 @@ TEMPLATE = f"""
       <button type="button" class="dr-button dr-next"></button>
     </div>
     <div class="tg-problem" role="alert" hidden>
-      {_WARNING}
+      {WARNING}
       <span class="tg-message"></span>
-      <button type="button" class="tg-dismiss" data-label="dismiss">{_CROSS}</button>
+      <button type="button" class="tg-dismiss" data-label="dismiss">{CROSS}</button>
     </div>
   </section>
   <div class="dr-tools" role="group" data-label="tools">
@@ -231,85 +216,12 @@ def build_draw_tab(services: Services, draw: DrawServices) -> None:
 # --- what the page calls --------------------------------------------------------------------------
 
 
-class Call:
-    """What a browser sent, trusting none of it.
-
-    Parameters
-    ----------
-    data
-        The one argument of a server function: whatever a client sent.
-    request : gr.Request
-        Of the same call.
-    """
-
-    def __init__(self, data: Any, request: Any) -> None:
-        self.data: Mapping[str, Any] = data if isinstance(data, dict) else {}
-        wanted = self.data.get("lang")
-        accepted = choose_language(request.headers.get("accept-language"))
-        self.lang: Language = next((lang for lang in LANGUAGES if lang == wanted), accepted)
-        self.client = client_of(request)
-
-    @property
-    def visitor(self) -> str:
-        """The browser's random id."""
-        return self.text("visitor", least=16, most=64)
-
-    def text(self, name: str, *, least: int = 0, most: int = MAX_TEXT) -> str:
-        """A text of so many characters.
-
-        Raises
-        ------
-        RequestError
-            ``request-malformed``, if it is anything else.
-        """
-        value = self.data.get(name, "")
-        if not isinstance(value, str) or not least <= len(value) <= most:
-            raise RequestError("request-malformed")
-        return value
-
-    def number(self, name: str, default: int, most: int) -> int:
-        """A whole number from 0 to `most`."""
-        value = self.data.get(name, default)
-        if type(value) is not int or value < 0:
-            raise RequestError("request-malformed")
-        return min(value, most)
-
-
-def client_of(request: Any) -> str:
-    """The address that a request comes from, or nothing where it is not known."""
-    return str(getattr(getattr(request, "client", None), "host", "") or "")
-
-
 def server_functions(draw: DrawServices) -> list[Callable[..., Answer]]:
     """The functions behind the tab, under the names by which its script calls them."""
     return [
-        *(_guarded(name, handler) for name, handler in _handlers(draw).items()),
+        *(guarded(name, handler) for name, handler in _handlers(draw).items()),
         make_trace_picture(draw),
     ]
-
-
-def _guarded(name: str, handler: Handler) -> Callable[..., Answer]:
-    """A server function that answers whatever comes: an exception would reach the page as silence.
-
-    Gradio gives it one argument and the request, and knows it by its name.
-    """
-
-    def function(data: Any, request: gr.Request) -> Answer:
-        call = Call(data, request)
-        return _answered(lambda: handler(call), call.lang)
-
-    function.__name__ = name
-    return function
-
-
-def _answered(work: Callable[[], Answer], lang: Language) -> Answer:
-    try:
-        return work()
-    except TaggerError as error:
-        return problem(error, lang)
-    except Exception:
-        _log.exception("the page's request failed")
-        return problem(TaggerError("internal"), lang)
 
 
 def _handlers(draw: DrawServices) -> dict[str, Handler]:
@@ -421,7 +333,7 @@ def make_trace_picture(draw: DrawServices) -> Callable[..., Answer]:
             data, lang = parse_upload(upload, lang)
         except TaggerError as error:
             return problem(error, lang)
-        return _answered(lambda: {"strokes": draw.trace(data)}, lang)
+        return answered(lambda: {"strokes": draw.trace(data)}, lang)
 
     return trace_picture
 
