@@ -52,7 +52,12 @@ class Head:
 
     def logits(self, embedding: Floats) -> Floats:
         """Before the softmax: ``[N, D]`` to ``[N, W]``."""
-        logits: Floats = embedding @ self.weights.T + self.bias
+        if len(embedding) <= 4:
+            # For so little, BLAS spends longer on waking its threads than on the product.
+            product = np.einsum("nd,wd->nw", embedding, self.weights)
+        else:
+            product = embedding @ self.weights.T
+        logits: Floats = product + self.bias
         return logits
 
     def probabilities(self, embedding: Floats) -> Floats:
@@ -93,6 +98,7 @@ def refit(
     penalty: float = 0.05,
     anchor: float = 3.0,
     iterations: int = 100,
+    watch: Callable[[int], None] | None = None,
 ) -> Head:
     """Fit a last layer anew.
 
@@ -115,6 +121,8 @@ def refit(
         See above.
     iterations : int
         At most so many.
+    watch : callable, optional
+        Is told the number of each step before it; what it raises ends the fit.
 
     Returns
     -------
@@ -151,7 +159,8 @@ def refit(
         gradient = (mass * np.exp(logits) - targets).T @ inputs + penalty * away
         return value, gradient.ravel()
 
-    best = minimise(loss, start.ravel(), iterations=iterations).reshape(words, width + 1)
+    best = minimise(loss, start.ravel(), iterations=iterations, watch=watch)
+    best = best.reshape(words, width + 1)
     return Head(best[:, :-1].astype(np.float32), best[:, -1].astype(np.float32))
 
 
@@ -162,6 +171,7 @@ def minimise(
     iterations: int = 100,
     memory: int = 10,
     tolerance: float = 1e-4,
+    watch: Callable[[int], None] | None = None,
 ) -> Doubles:
     """Find the minimum of a convex function by L-BFGS.
 
@@ -177,12 +187,16 @@ def minimise(
         Steps at most; how many of them are remembered.
     tolerance : float
         Of the largest part of the gradient, relative to the first one (or absolute, if larger).
+    watch : callable, optional
+        Is told the number of each step before it.
     """
     x = start.copy()
     value, gradient = function(x)
     enough = tolerance * max(1.0, float(np.abs(gradient).max()))
     steps: list[tuple[Doubles, Doubles, float]] = []
-    for _ in range(iterations):
+    for number in range(iterations):
+        if watch is not None:
+            watch(number)
         if float(np.abs(gradient).max()) <= enough:
             break
         direction = -gradient

@@ -66,6 +66,8 @@ class SketchRecogniser:
     def __init__(self, bundle: SketchBundle, threads: int = 1) -> None:
         self.bundle = bundle
         self._dimension = bundle.dimension or 0
+        # The last layer that stands in for the model's own, where there is one.
+        self._head = bundle.head if bundle.config.refitted else None
         self._session = bundle.open_session(threads)
         start = time.perf_counter()
         # The first pass allocates; it also shows a model that loads but does not keep the form.
@@ -76,7 +78,7 @@ class SketchRecogniser:
                 raise BundleError("model-unreadable", file="model.onnx") from error
             raise
         self._dimension = first.embedding.shape[1]
-        if bundle.head is not None:
+        if bundle.head is not None and not bundle.config.refitted:
             again = bundle.head.probabilities(first.embedding)
             if not np.allclose(again, first.probabilities, atol=_TOLERANCE):
                 raise _mismatch(f"{HEAD_FILE} is not the last layer of this model")
@@ -101,6 +103,11 @@ class SketchRecogniser:
     def hash(self) -> str:
         """Of the bundle."""
         return self.bundle.hash
+
+    @property
+    def embedding_hash(self) -> str:
+        """Of what makes the embeddings; see `SketchBundle`."""
+        return self.bundle.embedding_hash
 
     @property
     def ready(self) -> bool:
@@ -138,22 +145,23 @@ class SketchRecogniser:
         pictures = rasterise_many(
             drawings, self.size, width=raster.width, margin=raster.margin, order=raster.order
         )
+        names = ["embedding"] if self._head else ["embedding", "probabilities"]
         try:
-            outputs = self._session.run(
-                ["probabilities", "embedding"], {self.bundle.input_name: pictures}
-            )
+            outputs = self._session.run(names, {self.bundle.input_name: pictures})
         except Exception as error:  # ONNX Runtime's exceptions have no common public base
             raise BundleError("drawing-failed") from error
-        probabilities, embedding = (np.asarray(output, np.float32)[:count] for output in outputs)
-        if probabilities.shape != (count, len(self.words)) or not _are_shares(probabilities):
-            raise _mismatch("the model's answers are not probabilities that add up to one")
+        embedding, *said = (np.asarray(output, np.float32)[:count] for output in outputs)
         shape = (count, self._dimension or embedding.shape[-1])
         if embedding.shape != shape or not np.isfinite(embedding).all():
             raise _mismatch("the model's embeddings are not what its files say")
+        length = np.linalg.norm(embedding, axis=1, keepdims=True)
+        embedding = embedding / np.maximum(length, np.float32(1e-12))
+        probabilities = self._head.probabilities(embedding) if self._head else said[0]
+        if probabilities.shape != (count, len(self.words)) or not _are_shares(probabilities):
+            raise _mismatch("the model's answers are not probabilities that add up to one")
         probabilities = np.clip(probabilities, 0.0, 1.0)
         probabilities /= probabilities.sum(axis=1, keepdims=True)
-        length = np.linalg.norm(embedding, axis=1, keepdims=True)
-        return probabilities, embedding / np.maximum(length, np.float32(1e-12))
+        return probabilities, embedding
 
 
 def _are_shares(rows: Floats) -> bool:

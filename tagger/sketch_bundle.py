@@ -1,17 +1,25 @@
 """A bundle that recognises drawings: model, words, last layer, and how few drawings teach a word.
 
 A folder of ``config.json`` (task ``sketch-recognition``), ``model.onnx``, ``labels.csv``, and, if
-it can be fitted anew without its training code, ``head.npz``.
+it can be fitted anew without its training code, ``head.npz``. Where ``config.json`` says
+``refitted``, that was done: probabilities are those of ``head.npz`` over the model's embedding, and
+``labels.csv`` may list more words than the model's own output has.
+
+``frozen.npz`` holds what candidates for its place are judged by: drawings that no run learns from,
+as this model embeds them. ``weights.npz`` is for training alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field, ValidationError
 
 from tagger.bundlefiles import (
@@ -45,9 +53,21 @@ TASK = "sketch-recognition"
 
 LABELS_FILE = "labels.csv"
 HEAD_FILE = "head.npz"
-FILES = (MODEL_FILE, LABELS_FILE, CONFIG_FILE, METRICS_FILE, HEAD_FILE)
+FROZEN_FILE = "frozen.npz"
+WEIGHTS_FILE = "weights.npz"
+CARD_FILE = "README.md"
+FILES = (
+    MODEL_FILE,
+    LABELS_FILE,
+    CONFIG_FILE,
+    METRICS_FILE,
+    HEAD_FILE,
+    FROZEN_FILE,
+    WEIGHTS_FILE,
+    CARD_FILE,
+)
 
-_MAX_HEAD_BYTES = 256 * 1024 * 1024
+_MAX_ARRAYS_BYTES = 256 * 1024 * 1024
 _MAX_DIMENSION = 65_536
 
 
@@ -77,6 +97,25 @@ class SketchInput(FrozenModel):
     raster: RasterSpec = RasterSpec()
 
 
+class NetworkSpec(FrozenModel):
+    """How the network behind the model is built, for who trains on; serving does not need it.
+
+    Attributes
+    ----------
+    channels, blocks : tuple of int
+        Of each stage.
+    width : int
+        D, the length of an embedding.
+    mirrored : bool
+        Whether the model's embedding is the mean of the drawing's and of its mirror image's.
+    """
+
+    channels: tuple[int, ...] = Field(min_length=1, max_length=16)
+    blocks: tuple[int, ...] = Field(min_length=1, max_length=16)
+    width: int = Field(ge=1, le=_MAX_DIMENSION)
+    mirrored: bool = False
+
+
 class SketchConfig(FrozenModel):
     """``config.json``: who a recogniser is and how to speak to it."""
 
@@ -90,8 +129,10 @@ class SketchConfig(FrozenModel):
     outputs: tuple[OutputSpec, ...] = ()
     words: int | None = None
     memory: MemorySpec = MemorySpec()
+    refitted: bool = False
     training_data: tuple[Any, ...] = ()
     default_top: int = Field(default=10, ge=1, le=100)
+    network: NetworkSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -113,8 +154,11 @@ class SketchBundle:
     metrics : mapping
         ``metrics.json``; empty if there is none.
     hash : str
-        First 16 hexadecimal digits of the SHA-256 over model and words: what is derived from a
-        model carries it.
+        First 16 hexadecimal digits of the SHA-256 over model and words, and the last layer where
+        it was refitted: what is derived from a model carries it.
+    embedding_hash : str
+        Of what makes the embeddings: a refitted bundle has it in common with the one that it came
+        from.
     input_name : str
         Of the graph.
     fixed_batch : int or None
@@ -127,6 +171,7 @@ class SketchBundle:
     dimension: int | None
     head: Head | None
     hash: str
+    embedding_hash: str
     input_name: str
     fixed_batch: int | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -151,6 +196,22 @@ class SketchBundle:
     def open_session(self, threads: int) -> onnxruntime.InferenceSession:
         """Open the model on the CPU; see `tagger.bundlefiles.open_session`."""
         return open_session(self.path / MODEL_FILE, threads)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frozen:
+    """The frozen test drawings of a model.
+
+    Attributes
+    ----------
+    embedding : float32, shape [N, D]
+        As the model embeds them, of length one.
+    labels : int64, shape [N]
+        Rows of ``labels.csv``.
+    """
+
+    embedding: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
 
 
 def load(
@@ -188,6 +249,8 @@ def load(
     info = _check_input(header, config)
     dimension = _check_outputs(header, config, words)
     head = _read_head(folder / HEAD_FILE)
+    if head is None and config.refitted:
+        raise BundleError("bundle-file-missing", file=HEAD_FILE)
     if head is not None:
         rows, columns = head.weights.shape
         if rows != len(words) or dimension not in (None, columns):
@@ -200,7 +263,8 @@ def load(
         dimension=dimension,
         head=head,
         metrics=MappingProxyType(read_object(folder / METRICS_FILE, missing={})),
-        hash=hash_files(folder, (MODEL_FILE, LABELS_FILE)),
+        hash=hash_files(folder, (MODEL_FILE, LABELS_FILE, *[HEAD_FILE] * config.refitted)),
+        embedding_hash=_embedding_hash(folder, config),
         input_name=info.name,
         fixed_batch=info.shape[0],
     )
@@ -246,7 +310,8 @@ def _check_outputs(header: OnnxHeader, config: SketchConfig, words: WordList) ->
     for name in ("probabilities", "embedding"):
         if outputs[name].element != FLOAT or len(outputs[name].shape) != 2:
             raise mismatch(f"the model's output {name!r} must be float32 with two axes")
-    if outputs["probabilities"].shape[1] not in (None, len(words)):
+    columns = outputs["probabilities"].shape[1]
+    if columns not in (None, len(words)) and not (config.refitted and columns < len(words)):
         raise mismatch(f"{len(words)} words are listed, but the model does not give as many")
     dimension = outputs["embedding"].shape[1]
     if dimension is not None and dimension > _MAX_DIMENSION:
@@ -254,16 +319,87 @@ def _check_outputs(header: OnnxHeader, config: SketchConfig, words: WordList) ->
     return dimension
 
 
+def read_frozen(bundle: SketchBundle) -> Frozen | None:
+    """Read the frozen test drawings of a bundle; None if it has none.
+
+    Raises
+    ------
+    BundleError
+        If the file is torn, or was made with another model.
+    """
+    path = bundle.path / FROZEN_FILE
+    if not path.is_file():
+        return None
+    arrays = _read_arrays(path, ("embedding", "labels", "model"), "no frozen test drawings")
+    if str(arrays["model"]) != model_hash(bundle.path):
+        raise mismatch(f"{FROZEN_FILE} was made with another model")
+    embedding, labels = arrays["embedding"], arrays["labels"]
+    good = (
+        embedding.dtype.kind == "f"
+        and embedding.ndim == 2
+        and labels.dtype.kind in "iu"
+        and labels.shape == embedding.shape[:1]
+        and bundle.dimension in (None, embedding.shape[1])
+        and bool(np.isfinite(embedding).all())
+        and bool(((labels >= 0) & (labels < len(bundle.words))).all())
+    )
+    if not good:
+        raise BundleError("bundle-file-invalid", file=path.name, reason="no frozen test drawings")
+    # Half precision is enough to keep, but lengths are one only to three digits then.
+    rows = embedding.astype(np.float32)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
+    return Frozen(rows, labels.astype(np.int64))
+
+
+def write_frozen(
+    folder: Path, embedding: npt.NDArray[Any], labels: npt.NDArray[np.integer[Any]]
+) -> None:
+    """Write the frozen test drawings beside the model that embedded them.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the bundle; its ``model.onnx`` is there already.
+    embedding : floating-point, shape [N, D]
+        As the file's model gives it, of length one.
+    labels : integers, shape [N]
+        Rows of ``labels.csv``.
+    """
+    np.savez(
+        folder / FROZEN_FILE,
+        embedding=np.asarray(embedding, np.float16),
+        labels=np.asarray(labels, np.int16),
+        model=np.array(model_hash(folder)),
+    )
+
+
+def model_hash(folder: Path) -> str:
+    """First 16 hexadecimal digits of the SHA-256 over ``model.onnx``."""
+    return hash_files(folder, (MODEL_FILE,))
+
+
+def _embedding_hash(folder: Path, config: SketchConfig) -> str:
+    made = f"{model_hash(folder)} {config.input.model_dump_json()}"
+    return hashlib.sha256(made.encode()).hexdigest()[:16]
+
+
 def _read_head(path: Path) -> Head | None:
     if not path.is_file():
         return None
+    reason = "not the weights and bias of a last layer"
+    arrays = _read_arrays(path, ("weights", "bias"), reason)
+    try:
+        return Head(arrays["weights"], arrays["bias"])
+    except ValueError as error:
+        raise BundleError("bundle-file-invalid", file=path.name, reason=reason) from error
+
+
+def _read_arrays(path: Path, names: tuple[str, ...], reason: str) -> dict[str, npt.NDArray[Any]]:
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_HEAD_BYTES + 1)
-        if len(data) > _MAX_HEAD_BYTES:
+            data = file.read(_MAX_ARRAYS_BYTES + 1)
+        if len(data) > _MAX_ARRAYS_BYTES:
             raise ValueError("too large")
-        arrays = read_arrays(data, ("weights", "bias"), _MAX_HEAD_BYTES)
-        return Head(arrays["weights"], arrays["bias"])
+        return read_arrays(data, names, _MAX_ARRAYS_BYTES)
     except (OSError, ValueError, KeyError) as error:
-        reason = "not the weights and bias of a last layer"
         raise BundleError("bundle-file-invalid", file=path.name, reason=reason) from error

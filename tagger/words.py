@@ -1,7 +1,8 @@
 """The words that a recogniser of drawings knows: reading the list, finding one by any of its names.
 
 ``labels.csv`` has a header with the columns ``index``, ``word``, ``name_ja`` and ``kind``; row i
-is output i. Further columns are passed over.
+is output i. A kind is ``word``, ``digit``, or ``learnt`` for what people taught. Further columns
+are passed over.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, overload
 
-Kind = Literal["word", "digit"]
+Kind = Literal["word", "digit", "learnt"]
 
 MAX_WORDS = 100_000
 MAX_WORD = 64
@@ -25,7 +26,7 @@ class WordsFormatError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word: which output it is, its names, and whether it is a digit."""
+    """A word: which output it is, its names, and whether it is a digit or was taught by people."""
 
     index: int
     word: str
@@ -108,6 +109,9 @@ def match(query: str, word: str, name_ja: str | None = None) -> int | None:
     return best
 
 
+_KINDS: dict[str, Kind] = {"word": "word", "digit": "digit", "learnt": "learnt"}
+
+
 def parse_words(text: str) -> WordList:
     """Read ``labels.csv``.
 
@@ -132,14 +136,15 @@ def parse_words(text: str) -> WordList:
             name_ja = (row.get("name_ja") or "").strip() or None
             if index != str(len(words)):
                 raise WordsFormatError(f"{place}: the index is not that of its row")
-            if not _is_name(word) or (name_ja is not None and not _is_name(name_ja)):
+            if not is_name(word) or (name_ja is not None and not is_name(name_ja)):
                 raise WordsFormatError(f"{place}: no word")
             if word in seen:
                 raise WordsFormatError(f"{place}: a word that was there before")
-            if kind not in ("word", "digit"):
+            known = _KINDS.get(kind)
+            if known is None:
                 raise WordsFormatError(f"{place}: no such kind")
             seen.add(word)
-            words.append(Word(len(words), word, name_ja, "digit" if kind == "digit" else "word"))
+            words.append(Word(len(words), word, name_ja, known))
     except csv.Error as error:
         raise WordsFormatError(f"line {reader.line_num}: not CSV") from error
     if not words:
@@ -147,5 +152,15 @@ def parse_words(text: str) -> WordList:
     return WordList(words)
 
 
-def _is_name(text: str) -> bool:
+def format_words(words: Iterable[Word]) -> str:
+    """Write what :func:`parse_words` reads."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["index", "word", "name_ja", "kind"])
+    writer.writerows([word.index, word.word, word.name_ja or "", word.kind] for word in words)
+    return file.getvalue()
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may stand in the list as a word."""
     return 0 < len(text) <= MAX_WORD and text.isprintable()

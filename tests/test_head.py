@@ -104,6 +104,8 @@ def test_probabilities_are_a_softmax() -> None:
         layer = zip(head.weights, head.bias, strict=True)
         powers = [math.exp(float(rows[n] @ w) + float(b)) for w, b in layer]
         np.testing.assert_allclose(shares[n], [p / sum(powers) for p in powers], rtol=1e-4)
+    many = head.probabilities(np.tile(rows, (3, 1)))
+    np.testing.assert_allclose(many[:3], shares, rtol=1e-4)
     assert np.isfinite(softmax(np.array([1e9, -1e9]))).all()
 
 
@@ -132,3 +134,17 @@ def test_a_valley_is_followed_to_its_end() -> None:
 
     found = minimise(bowl, np.zeros(30), iterations=500, tolerance=1e-9)
     np.testing.assert_allclose(found, goal, atol=1e-3)
+
+
+def test_a_fit_can_be_watched_and_stopped() -> None:
+    embeddings, labels = unit(np.random.default_rng(0).normal(size=(9, 6))), np.arange(9) % 4
+    steps: list[int] = []
+    refit(embeddings, labels, made(), watch=steps.append)
+    assert steps == list(range(len(steps))) and len(steps) > 2
+
+    def enough(step: int) -> None:
+        if step == 2:
+            raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        refit(embeddings, labels, made(), watch=enough)

@@ -17,7 +17,7 @@ import pytest
 from tagger import sketch_bundle
 from tagger.errors import BundleError
 from tagger.sketch import BATCH_SIZE, SketchRecogniser
-from tagger.sketch_bundle import load
+from tagger.sketch_bundle import load, read_frozen, write_frozen
 from tagger.strokes import parse, rasterise
 from tests import toy
 
@@ -191,6 +191,128 @@ def test_a_last_layer_of_another_model_is_found_out(folder: Path) -> None:
     assert refused(lambda: SketchRecogniser(bundle)).code == "bundle-mismatch"
 
 
+# --- refitted
+
+
+def refitted(folder: Path, words: int = 6, **changes: object) -> tuple[np.ndarray, np.ndarray]:
+    """Give the toy a last layer of its own, with more words than its model has."""
+    rng = np.random.default_rng(0)
+    weights = (3 * rng.normal(size=(words, toy.SKETCH_DIMENSION))).astype(np.float32)
+    bias = rng.normal(size=words).astype(np.float32)
+    np.savez(folder / "head.npz", weights=weights, bias=bias)
+    with (folder / "labels.csv").open("a", encoding="utf-8") as file:
+        for index in range(len(toy.SKETCH_WORDS), words):
+            file.write(f"{index},taught {index},,learnt\n")
+    config = toy.sketch_config(words=words, refitted=True, **changes)
+    (folder / "config.json").write_text(json.dumps(config))
+    return weights, bias
+
+
+def test_a_refitted_bundle_answers_by_its_last_layer(folder: Path) -> None:
+    weights, bias = refitted(folder)
+    bundle = load(folder)
+    assert len(bundle.words) == 6 and bundle.words[5].kind == "learnt"
+    prediction = SketchRecogniser(bundle).predict([LEVEL, UPRIGHT, CORNER, LEVEL, CORNER])
+    for row, drawing in enumerate([LEVEL, UPRIGHT, CORNER]):
+        _, embedding = reference(rasterise(drawing, 16, width=1.5, margin=1.0))
+        powers = [
+            math.exp(sum(e * float(w) for e, w in zip(embedding, line, strict=True)) + float(b))
+            for line, b in zip(weights, bias, strict=True)
+        ]
+        expected = [power / sum(powers) for power in powers]
+        np.testing.assert_allclose(prediction.probabilities[row], expected, atol=1e-4)
+        np.testing.assert_allclose(prediction.embedding[row], embedding, atol=1e-5)
+    alone = SketchRecogniser(bundle).predict([CORNER])
+    np.testing.assert_allclose(alone.probabilities[0], prediction.probabilities[4], atol=1e-5)
+
+
+def test_the_hash_of_a_refitted_bundle_covers_its_last_layer(folder: Path) -> None:
+    before = load(folder)
+    weights, bias = refitted(folder)
+    bundle = load(folder)
+    files = ("model.onnx", "labels.csv", "head.npz")
+    content = b"".join((folder / name).read_bytes() for name in files)
+    assert bundle.hash == hashlib.sha256(content).hexdigest()[:16]
+    np.savez(folder / "head.npz", weights=weights, bias=bias + 1)
+    other = load(folder)
+    assert len({before.hash, bundle.hash, other.hash}) == 3
+    # What was learnt from drawings holds for all of them.
+    assert before.embedding_hash == bundle.embedding_hash == other.embedding_hash
+
+
+def test_other_pictures_are_other_embeddings(folder: Path) -> None:
+    before = load(folder)
+    changed = {"name": "input", "size": 16, "raster": {"width": 2.5, "margin": 1.0}}
+    (folder / "config.json").write_text(json.dumps(toy.sketch_config(input=changed)))
+    assert load(folder).embedding_hash != before.embedding_hash
+
+
+def test_a_refitted_bundle_needs_a_last_layer_for_all_its_words(folder: Path) -> None:
+    weights, bias = refitted(folder)
+    np.savez(folder / "head.npz", weights=weights[:5], bias=bias[:5])
+    assert refused(lambda: load(folder)).code == "bundle-mismatch"
+    (folder / "head.npz").unlink()
+    error = refused(lambda: load(folder))
+    assert (error.code, error.params["file"]) == ("bundle-file-missing", "head.npz")
+    np.savez(folder / "head.npz", weights=weights[:, :7], bias=bias)
+    assert refused(lambda: load(folder)).code == "bundle-mismatch"
+
+
+def test_fewer_words_than_the_model_has_are_refused_even_if_refitted(folder: Path) -> None:
+    rows = (folder / "labels.csv").read_text(encoding="utf-8").splitlines()
+    (folder / "labels.csv").write_text("\n".join(rows[:5]), encoding="utf-8")
+    np.savez(folder / "head.npz", weights=np.ones((4, 8), np.float32), bias=np.ones(4, np.float32))
+    (folder / "config.json").write_text(json.dumps(toy.sketch_config(words=4, refitted=True)))
+    assert refused(lambda: load(folder)).code == "bundle-mismatch"
+
+
+# --- frozen test drawings
+
+
+def test_frozen_drawings_are_kept_with_their_model(folder: Path) -> None:
+    assert read_frozen(load(folder)) is None
+    embedding = SketchRecogniser(load(folder)).predict([LEVEL, UPRIGHT, CORNER]).embedding
+    write_frozen(folder, embedding, np.array([0, 1, 3]))
+    with np.load(folder / "frozen.npz") as arrays:
+        assert arrays["embedding"].dtype == np.float16 and arrays["labels"].dtype == np.int16
+    frozen = read_frozen(load(folder))
+    assert frozen is not None and frozen.labels.tolist() == [0, 1, 3]
+    np.testing.assert_allclose(frozen.embedding, embedding, atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(frozen.embedding, axis=1), 1, atol=1e-6)
+    refitted(folder)  # the same model embeds them
+    assert read_frozen(load(folder)) is not None
+
+
+def test_frozen_drawings_of_another_model_are_refused(folder: Path) -> None:
+    write_frozen(folder, np.eye(8)[:2], np.array([0, 1]))
+    onnx.save(toy.sketch_model(batch=3), folder / "model.onnx")
+    assert refused(lambda: read_frozen(load(folder))).code == "bundle-mismatch"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": np.array([0, 5])},
+        {"labels": np.array([-1, 0])},
+        {"labels": np.array([0, 1, 2])},
+        {"labels": np.array([0.0, 1.0])},
+        {"embedding": np.eye(7)[:2]},
+        {"embedding": np.full((2, 8), np.nan)},
+        {"embedding": np.ones(8)},
+        {"embedding": np.array([None, None])},
+        {"embedding": None},
+    ],
+)
+def test_frozen_drawings_that_do_not_fit(folder: Path, change: dict[str, object]) -> None:
+    arrays = {"embedding": np.eye(8)[:2], "labels": np.array([0, 1])}
+    arrays |= {"model": np.array(sketch_bundle.model_hash(folder)), **change}
+    np.savez(folder / "frozen.npz", **{k: v for k, v in arrays.items() if v is not None})
+    error = refused(lambda: read_frozen(load(folder)))
+    assert (error.code, error.params["file"]) == ("bundle-file-invalid", "frozen.npz")
+    (folder / "frozen.npz").write_bytes(b"PK\x03\x04torn")
+    assert refused(lambda: read_frozen(load(folder))).code == "bundle-file-invalid"
+
+
 def test_it_may_come_from_the_hub(toy_sketch_bundle: Path) -> None:
     asked = []
 
@@ -200,7 +322,14 @@ def test_it_may_come_from_the_hub(toy_sketch_bundle: Path) -> None:
 
     assert load("hf:owner/name@v1", download=download).config.name == "toy-sketch"
     assert asked == [("owner/name", "v1")]
-    assert set(sketch_bundle.FILES) >= {"model.onnx", "labels.csv", "config.json", "head.npz"}
+    assert set(sketch_bundle.FILES) >= {
+        "model.onnx",
+        "labels.csv",
+        "config.json",
+        "head.npz",
+        "frozen.npz",
+        "weights.npz",
+    }
 
 
 # --- the model

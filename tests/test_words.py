@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.words import Word, WordList, WordsFormatError, match, normalise, parse_words
+from tagger.words import (
+    Word,
+    WordList,
+    WordsFormatError,
+    format_words,
+    is_name,
+    match,
+    normalise,
+    parse_words,
+)
 
 HEADER = "index,word,name_ja,kind,recall\n"
 
@@ -25,6 +34,23 @@ def test_a_list_is_read_in_full() -> None:
     assert words[1:] == (Word(1, "hot dog"), Word(2, "0", "ゼロ", "digit"))
     assert [word.label("ja") for word in words] == ["猫", "hot dog", "ゼロ"]
     assert [word.label() for word in words] == ["cat", "hot dog", "0"]
+
+
+def test_a_list_is_written_as_it_is_read() -> None:
+    words = [
+        Word(0, 'say "hi", twice', "猫"),
+        Word(1, "0", "ゼロ", "digit"),
+        Word(2, "うちの猫", None, "learnt"),
+        Word(3, "=1+1", None, "learnt"),
+    ]
+    assert list(parse_words(format_words(words))) == words
+
+
+@given(st.text(max_size=70))
+def test_what_is_a_name_can_be_written_and_read(text: str) -> None:
+    if is_name(text.strip()):
+        word = Word(0, text.strip(), None, "learnt")
+        assert list(parse_words(format_words([word]))) == [word]
 
 
 @pytest.mark.parametrize(
