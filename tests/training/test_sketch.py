@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tagger import strokes
+from tagger import sketch_bundle, strokes
+from tagger.sketch import SketchRecogniser
 from tagger.strokes import Strokes
 from tagger.training import cli
-from tagger.training.sketch import evaluation, loop
+from tagger.training.sketch import evaluation, loop, stored
 from tagger.training.sketch.augment import StrokeAugmentation, mix, vary
 from tagger.training.sketch.data import DIGITS, join, read_digits, read_sketches
 from tagger.training.sketch.network import ExportedRecogniser, SketchNetwork
@@ -104,6 +106,61 @@ def test_the_head_beside_the_model_is_the_models_own(bundle: Path) -> None:
         z = embedding @ head["weights"].T + head["bias"]
     expected = np.exp(z) / np.exp(z).sum(1, keepdims=True)
     np.testing.assert_allclose(probabilities, expected, atol=2e-3)
+
+
+def test_the_network_is_rebuilt_from_the_bundle_alone(bundle: Path) -> None:
+    loaded = sketch_bundle.load(bundle)
+    network = stored.read_network(loaded)
+    drawing = strokes.parse(made.sketch("zigzag", np.random.default_rng(3)))
+    expected = SketchRecogniser(loaded).predict([drawing])
+    spec = loaded.config.network
+    assert spec is not None and spec.channels == (8, 8, 16)
+    # The temperature is in the last layer already.
+    wrapped = ExportedRecogniser(network, 1.0, spec.mirrored).eval()
+    with torch.inference_mode():
+        said, embedding = wrapped(torch.from_numpy(Raster(size=24).draw([drawing])))
+    np.testing.assert_allclose(embedding, expected.embedding, atol=2e-3)
+    np.testing.assert_allclose(said, expected.probabilities, atol=2e-3)
+    assert max(file.stat().st_size for file in bundle.iterdir()) < 10_000_000
+
+
+def test_weights_of_another_network_are_refused(bundle: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(bundle, other)
+    (other / "weights.npz").write_bytes(stored.write_weights(SketchNetwork(14, width=16)))
+    with pytest.raises(ValueError, match=r"weights\.npz is not of the network"):
+        stored.read_network(sketch_bundle.load(other))
+    (other / "weights.npz").unlink()
+    with pytest.raises(ValueError, match="cannot be trained on"):
+        stored.read_network(sketch_bundle.load(other))
+
+
+def test_the_frozen_drawings_are_those_of_the_validation_split(bundle: Path, folder: Path) -> None:
+    loaded = sketch_bundle.load(bundle)
+    frozen = sketch_bundle.read_frozen(loaded)
+    sketches = read_sketches(folder / "sketches.parquet")
+    drawn = [sketches.strokes[i] for i in sketches.rows("val")]
+    assert frozen is not None and len(frozen.labels) == len(drawn) + 30
+    np.testing.assert_array_equal(
+        frozen.labels[: len(drawn)], sketches.labels[sketches.rows("val")]
+    )
+    expected = SketchRecogniser(loaded).predict(drawn).embedding
+    np.testing.assert_allclose(frozen.embedding[: len(drawn)], expected, atol=2e-3)
+
+
+def test_only_the_wanted_splits_and_so_many_of_each_are_read(folder: Path) -> None:
+    everything = read_sketches(folder / "sketches.parquet")
+    some = read_sketches(folder / "sketches.parquet", each={"train": 3, "val": 0})
+    assert some.words == everything.words
+    assert [(some.splits == s).sum() for s in ("train", "val", "test")] == [12, 16, 0]
+    for split, most in (("train", 3), ("val", 99)):
+        for label in range(4):
+            rows = [i for i in everything.rows(split) if everything.labels[i] == label][:most]
+            wanted = [everything.strokes[i][0].x.tolist() for i in rows]
+            own = [i for i in some.rows(split) if some.labels[i] == label]
+            assert [some.strokes[i][0].x.tolist() for i in own] == wanted
+    digits = read_digits(folder / "digits.npz", each={"val": 2})
+    assert len(digits) == 20 and set(digits.splits) == {"val"}
 
 
 def test_a_run_that_was_cut_ends_where_a_whole_one_does(folder: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,13 @@ class Drawings:
         return np.isin(np.array(self.words)[self.labels], DIGITS)
 
 
-def read_sketches(path: Path, *, words: Sequence[str] = (), most: int = 0) -> Drawings:
+def read_sketches(
+    path: Path,
+    *,
+    words: Sequence[str] = (),
+    most: int = 0,
+    each: Mapping[str, int] | None = None,
+) -> Drawings:
     """Read a Parquet table with the columns ``word``, ``drawing`` and ``split``.
 
     Parameters
@@ -59,6 +65,8 @@ def read_sketches(path: Path, *, words: Sequence[str] = (), most: int = 0) -> Dr
         Only these; all if empty.
     most
         At most so many drawings a word and split, the first ones; 0 for all.
+    each
+        The same by split; splits that are not named are not read.
 
     Raises
     ------
@@ -68,31 +76,44 @@ def read_sketches(path: Path, *, words: Sequence[str] = (), most: int = 0) -> Dr
     import pyarrow.parquet as pq
 
     table = pq.read_table(path, columns=["word", "drawing", "split"])
-    found, labels, splits = [], [], []
-    seen: dict[tuple[str, str], int] = {}
-    for row in table.to_pylist():
-        word, split = row["word"], row["split"]
-        if words and word not in words:
-            continue
-        seen[word, split] = seen.get((word, split), 0) + 1
-        if most and seen[word, split] > most:
-            continue
-        found.append(as_strokes(row["drawing"]))
-        labels.append(word)
-        splits.append(split)
-    if not found:
+    named = np.array(table["word"].to_pylist(), np.str_)
+    splits = np.array(table["split"].to_pylist(), np.str_)
+    rows = _first(named, splits, dict.fromkeys(SPLITS, most) if each is None else each)
+    if words:
+        rows = rows[np.isin(named[rows], list(words))]
+    if not len(rows):
         raise ValueError(f"{path.name} holds no drawings")
-    names = tuple(sorted(set(labels)))
-    return Drawings(
-        tuple(found), names, np.searchsorted(names, labels).astype(np.int64), np.array(splits)
-    )
+    found = [as_strokes(drawing) for drawing in table["drawing"].take(rows).to_pylist()]
+    names, labels = np.unique(named[rows], return_inverse=True)
+    return Drawings(tuple(found), tuple(names.tolist()), labels.astype(np.int64), splits[rows])
 
 
-def read_digits(path: Path, *, tests: int = 1000, most: int = 0) -> Drawings:
+def _first(
+    words: NDArray[np.str_], splits: NDArray[np.str_], each: Mapping[str, int]
+) -> NDArray[np.int64]:
+    """Rows of the first so many drawings of each word in each of the splits; 0 for all."""
+    chosen, seen = [], dict[tuple[str, str], int]()
+    for row, key in enumerate(zip(words.tolist(), splits.tolist(), strict=True)):
+        seen[key] = seen.get(key, 0) + 1
+        if key[1] in each and (not each[key[1]] or seen[key] <= each[key[1]]):
+            chosen.append(row)
+    return np.array(chosen, np.int64)
+
+
+def read_digits(
+    path: Path, *, tests: int = 1000, most: int = 0, each: Mapping[str, int] | None = None
+) -> Drawings:
     """Read digits from an ``.npz`` with ``images`` uint8 ``[N, 28, 28]`` and ``labels``.
 
     They are traced into strokes, so that the same pen draws them as draws the words. The last
     ``tests`` (at most a quarter) are the test split, as many before them validate.
+
+    Parameters
+    ----------
+    most
+        Only the first so many of the file; 0 for all.
+    each
+        At most so many of a digit, by split; see :func:`read_sketches`.
     """
     from tagger.tracing import trace_many
 
@@ -104,8 +125,11 @@ def read_digits(path: Path, *, tests: int = 1000, most: int = 0) -> Drawings:
     splits = np.full(len(images), "train")
     splits[-2 * tests : -tests] = "val"
     splits[-tests:] = "test"
+    if each is not None:
+        rows = _first(labels.astype(np.str_), splits, each)
+        images, labels, splits = images[rows], labels[rows], splits[rows]
     strokes = trace_many(images)
-    drawn = np.array([len(s) > 0 for s in strokes])
+    drawn = np.array([len(s) > 0 for s in strokes], bool)
     kept = [s for s in strokes if len(s)]
     return Drawings(tuple(kept), DIGITS, labels[drawn], splits[drawn])
 

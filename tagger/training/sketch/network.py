@@ -84,7 +84,8 @@ class SketchNetwork(nn.Module):
         self.weight = nn.Parameter(F.normalize(torch.randn(words, width)))
         self.bias = nn.Parameter(torch.zeros(words))
         self.log_scale = nn.Parameter(torch.tensor(16.0).log())
-        self.width = width
+        self.planes, self.width = planes, width
+        self.channels, self.blocks = tuple(channels), tuple(blocks)
 
     def forward(self, pictures: Tensor) -> Read:
         """Read pictures float ``[N, planes, S, S]``."""

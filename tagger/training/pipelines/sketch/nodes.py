@@ -19,9 +19,10 @@ from scipy.special import log_softmax
 
 from tagger import fewshot, strokes
 from tagger.fewshot import MemorySpec
+from tagger.sketch_bundle import HEAD_FILE, WEIGHTS_FILE, write_frozen
 from tagger.strokes import Strokes
 from tagger.training import export
-from tagger.training.sketch import card, evaluation, loop
+from tagger.training.sketch import card, evaluation, loop, stored
 from tagger.training.sketch.augment import StrokeAugmentation
 from tagger.training.sketch.data import DIGITS, Drawings, join, read_digits, read_sketches
 from tagger.training.sketch.network import ExportedRecogniser
@@ -129,7 +130,7 @@ def fit_recogniser(
     raster = Raster(**settings["raster"])
     rows = drawings.rows("val")
     labels = drawings.labels[rows]
-    pictures = as_bytes(raster.draw(_some_unfinished([drawings.strokes[i] for i in rows])))
+    pictures = as_bytes(raster.draw(some_unfinished([drawings.strokes[i] for i in rows])))
     logits, embedding = loop.predict(trained.network, pictures)
     flipped = loop.predict(trained.network, np.ascontiguousarray(pictures[..., ::-1]))[1]
     both = embedding + flipped
@@ -147,7 +148,8 @@ def fit_recogniser(
     return found[min(found)]
 
 
-def _some_unfinished(drawings: Sequence[Strokes]) -> list[Strokes]:
+def some_unfinished(drawings: Sequence[Strokes]) -> list[Strokes]:
+    """The same drawings, half of them not drawn to the end."""
     return [strokes.partial(s, (0.5, 0.75, 1.0, 1.0)[i % 4]) for i, s in enumerate(drawings)]
 
 
@@ -483,6 +485,7 @@ def write_sketch_bundle(
             },
         ],
         "words": len(drawings.words),
+        "network": stored.spec_of(trained.network, mirrored=fitted.mirrored).model_dump(),
         "default_top": 10,
         "memory": memory["spec"],
         "training_data": list(bundle["training_data"]),
@@ -493,14 +496,17 @@ def write_sketch_bundle(
     export.write_json(out / "metrics.json", facts)
     export.write_json(out / "training.json", {"history": trained.history})
     export.write_text(out / "README.md", card.render(config, facts))
-    head = io.BytesIO()
-    np.savez(
-        head,
-        weights=(weight / fitted.temperature).astype(np.float32),
-        bias=(bias / fitted.temperature).astype(np.float32),
-    )
-    export.write_bytes(out / "head.npz", head.getvalue())
-    export.write_bytes(out / "model.onnx", Path(models["shipped"]).read_bytes())
+    head = {
+        "weights": (weight / fitted.temperature).astype(np.float32),
+        "bias": (bias / fitted.temperature).astype(np.float32),
+    }
+    export.write_bytes(out / HEAD_FILE, stored.write_arrays(head))
+    model = Path(models["shipped"])
+    judges = drawings.rows("val")
+    embedding = run_onnx(model, raster.draw([drawings.strokes[i] for i in judges]))[1]
+    export.write_bytes(out / WEIGHTS_FILE, stored.write_weights(trained.network))
+    export.write_bytes(out / "model.onnx", model.read_bytes())
+    write_frozen(out, embedding, drawings.labels[judges])
     return str(out)
 
 
