@@ -220,6 +220,31 @@ def test_variation_keeps_strokes_and_is_told_by_its_seed() -> None:
     assert all(np.isfinite(s.x).all() and np.isfinite(s.y).all() for s in one)
 
 
+def test_the_lift_makes_a_quiet_group_of_classes_heard() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(6), (100, 100, 100, 10, 10, 10))
+    logits = rng.normal(size=(len(labels), 6)) + 3.0 * np.eye(6)[labels]
+    quiet = np.array([True, True, True, False, False, False])
+    shifted = logits - 2.5 * quiet
+
+    def cost(temperature: float, lift: float) -> float:
+        per_class = []
+        for c in range(6):
+            rows = [shifted[i] for i in np.flatnonzero(labels == c)]
+            z = [(row + lift * quiet) / temperature for row in rows]
+            per_class.append(np.mean([math.log(np.exp(r).sum()) - r[c] for r in z]))
+        return float(np.mean(per_class))
+
+    temperature, lift, left = evaluation.fit_lift(shifted, labels, quiet)
+    assert lift == pytest.approx(2.5, abs=0.5)
+    assert left == pytest.approx(cost(temperature, lift), abs=1e-6)
+    for other in ((temperature * 1.1, lift), (temperature, lift + 0.2), (temperature, lift - 0.2)):
+        assert left < cost(*other)
+    # Where there is but one group, there is nothing to lift.
+    assert evaluation.fit_lift(logits, labels, np.ones(6, bool))[1] == 0
+    assert evaluation.fit_lift(logits[:300], labels[:300], quiet)[1] == 0
+
+
 def test_a_mix_holds_strokes_of_both_equally_large() -> None:
     small = strokes.parse([[[0, 1, 2], [0, 2, 0]], [[1, 1], [0, 2]]])
     large = strokes.parse([[[0, 900], [0, 450]], [[300, 500], [100, 100]]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import logging
@@ -15,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from tagger import fewshot, strokes
 from tagger.fewshot import MemorySpec
@@ -37,10 +37,11 @@ WORDS = Path(__file__).parent / "words.csv"
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was chosen on validation drawings."""
+    """What was chosen on validation drawings: see `fit_recogniser`."""
 
     temperature: float
     mirrored: bool
+    lift: float = 0.0
 
 
 def read_drawings(data: str, settings: Mapping[str, Any]) -> Drawings:
@@ -123,13 +124,14 @@ def augmentation_of(settings: Mapping[str, Any]) -> StrokeAugmentation:
 def fit_recogniser(
     trained: loop.TrainedSketch, drawings: Drawings, settings: Mapping[str, Any]
 ) -> Fitted:
-    """Choose temperature and mirrored view on validation drawings, half of them half drawn.
+    """Choose temperature, lift of the digits and mirrored view on validation drawings.
 
-    The page asks after every line, so probabilities have to be honest of unfinished drawings, too.
+    Half of them are half drawn: the page asks after every line, so probabilities have to be honest
+    of unfinished drawings, too.
     """
     raster = Raster(**settings["raster"])
     rows = drawings.rows("val")
-    labels = drawings.labels[rows]
+    labels, numbers = drawings.labels[rows], drawings.digits[rows]
     pictures = as_bytes(raster.draw(some_unfinished([drawings.strokes[i] for i in rows])))
     logits, embedding = loop.predict(trained.network, pictures)
     flipped = loop.predict(trained.network, np.ascontiguousarray(pictures[..., ::-1]))[1]
@@ -137,15 +139,32 @@ def fit_recogniser(
     both /= np.linalg.norm(both, axis=1, keepdims=True)
     with torch.inference_mode():
         weight, bias = (t.numpy() for t in trained.network.head())
-    candidates = {False: logits, True: both @ weight.T + bias}
+    digits = np.isin(drawings.words, DIGITS)
     found = {}
-    for mirrored, z in candidates.items():
-        temperature = evaluation.fit_temperature(z, labels)
-        cost = -log_softmax(z / temperature, axis=1)[np.arange(len(rows)), labels].mean()
-        right = evaluation.top_k(z, labels)
-        log.info("mirrored %s: temperature %.3f, loss %.4f, %s", mirrored, temperature, cost, right)
-        found[float(cost)] = Fitted(temperature, mirrored)
+    for mirrored, z in {False: logits, True: both @ weight.T + bias}.items():
+        temperature, lift, cost = evaluation.fit_lift(z, labels, digits)
+        lifted = z + np.float32(lift) * digits
+        log.info(
+            "mirrored %s: temperature %.3f, digits %+.2f, loss %.4f; words %s; digits %s",
+            mirrored,
+            temperature,
+            lift,
+            cost,
+            evaluation.top_k(lifted[~numbers], labels[~numbers]),
+            evaluation.top_k(lifted[numbers], labels[numbers]) if numbers.any() else "none",
+        )
+        found[cost] = Fitted(temperature, mirrored, lift)
     return found[min(found)]
+
+
+def lift_digits(
+    trained: loop.TrainedSketch, fitted: Fitted, drawings: Drawings
+) -> loop.TrainedSketch:
+    """The network with the lift in its last layer, from which everything is exported."""
+    network = copy.deepcopy(trained.network)
+    with torch.no_grad():
+        network.bias += fitted.lift * torch.from_numpy(np.isin(drawings.words, DIGITS))
+    return replace(trained, network=network)
 
 
 def some_unfinished(drawings: Sequence[Strokes]) -> list[Strokes]:

@@ -24,14 +24,19 @@ def create_pipeline() -> Pipeline:
                 "fitted",
             ),
             Node(
+                nodes.lift_digits,
+                ["trained_recogniser", "fitted", "drawings"],
+                "lifted_recogniser",
+            ),
+            Node(
                 nodes.export_recogniser,
-                ["trained_recogniser", "fitted", "params:work", "params:sketch"],
+                ["lifted_recogniser", "fitted", "params:work", "params:sketch"],
                 "recogniser_models",
             ),
             Node(
                 nodes.check_recogniser_parity,
                 [
-                    "trained_recogniser",
+                    "lifted_recogniser",
                     "fitted",
                     "drawings",
                     "recogniser_models",
@@ -56,7 +61,7 @@ def create_pipeline() -> Pipeline:
                 [
                     "recogniser_models",
                     "drawings",
-                    "trained_recogniser",
+                    "lifted_recogniser",
                     "fitted",
                     "recogniser_figures",
                     "recogniser_parity",
