@@ -67,6 +67,10 @@ class MemoryFileError(TaggerError):
     """A file of learnt words that is torn, or made by another recogniser."""
 
 
+class IndexFileError(TaggerError):
+    """A file of an index that is missing, torn, or made with another model."""
+
+
 class StoreError(TaggerError):
     """A collection that cannot be read or written now, or a value that it does not take."""
 

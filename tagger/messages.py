@@ -482,6 +482,91 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "モデルのタグ一覧を読み込めません（{line}行目：{reason}）。"
         "書き出しまたはダウンロードをやり直してください。",
     ),
+    # Indexes of embeddings.
+    "index-not-found": (
+        404,
+        "There is no index at this place, or it cannot be opened. Build one "
+        "(`python -m tagger index build`), or check the file's name.",
+        "インデックスが見つからないか、開けません。`python -m tagger index build`で作成するか、"
+        "ファイル名を確認してください。",
+    ),
+    "index-damaged": (
+        422,
+        "The file is damaged or not an index. Copy it again, or build it anew.",
+        "ファイルが壊れているか、インデックスではありません。"
+        "コピーし直すか、作り直してください。",
+    ),
+    "index-foreign": (
+        409,
+        "The index was made with another model, so its embeddings mean something else. Choose "
+        "that model, or build the index anew with this one.",
+        "別のモデルで作られたインデックスのため使えません。"
+        "そのモデルを指定するか、このモデルで作り直してください。",
+    ),
+    "index-too-new": (
+        422,
+        "The index was written by a newer version of this program. Update the program.",
+        "より新しい版で作られたインデックスです。プログラムを更新してください。",
+    ),
+    "index-too-large": (
+        413,
+        "The index is larger than {limit:MiB} and is not read into memory. Build smaller ones.",
+        "インデックスが{limit:MiB}を超えるため読み込めません。分割して作成してください。",
+    ),
+    "index-full": (
+        413,
+        "An index takes at most {limit:,} items. Build another one.",
+        "インデックスの上限は{limit:,}件です。別のインデックスを作成してください。",
+    ),
+    "index-no-usearch": (
+        503,
+        "The approximate search needs the package usearch. Install it (`pip install usearch`), or "
+        "choose the exact search.",
+        "近似検索にはusearchが必要です。`pip install usearch`でインストールするか、"
+        "厳密検索を選んでください。",
+    ),
+    "index-no-embedding": (
+        422,
+        "This model gives no embeddings, so nothing can be indexed with it. Choose another model.",
+        "このモデルは埋め込みを出力しないため、インデックスを作れません。"
+        "別のモデルを指定してください。",
+    ),
+    "index-not-calibrated": (
+        409,
+        "The index has no cut-points yet. Calibrate it first (`python -m tagger index calibrate`).",
+        "インデックスがまだ調整されていません。先に`python -m tagger index calibrate`を"
+        "実行してください。",
+    ),
+    "index-id-exists": (
+        409,
+        "“{id}” is in the index already. Update it, or choose another name.",
+        "「{id}」は登録済みです。更新するか、別の名前にしてください。",
+    ),
+    "index-id-unknown": (
+        404,
+        "There is no “{id}” in the index.",
+        "インデックスに「{id}」はありません。",
+    ),
+    "index-id-invalid": (
+        422,
+        "The name of an item must be text of 1 to {limit:,} bytes.",
+        "項目名は1～{limit:,}バイトの文字列にしてください。",
+    ),
+    "index-embedding-invalid": (
+        422,
+        "An embedding must be {dimension} numbers that are not all zero.",
+        "埋め込みは、すべてが0ではない{dimension}個の数値にしてください。",
+    ),
+    "index-labels-invalid": (
+        422,
+        "The labels of an item must be at most {limit:,} whole numbers from 0 on.",
+        "ラベルは0以上の整数で、{limit:,}個までにしてください。",
+    ),
+    "index-metadata-invalid": (
+        422,
+        "What is kept about an item must be a JSON object of at most {limit:,} bytes.",
+        "付加情報は{limit:,}バイト以内のJSONオブジェクトにしてください。",
+    ),
     # Settings.
     "settings-invalid": (
         500,
