@@ -57,7 +57,7 @@ TEMPLATE = f"""
   <div class="dr-task">
     <p><span data-word="task"></span> <strong class="dr-task-word"></strong></p>
     <span class="dr-clock" role="timer"></span>
-    <button type="button" class="dr-quiet dr-skip" data-word="skip" hidden></button>
+    <button type="button" class="tg-quiet dr-skip" data-word="skip" hidden></button>
     <div class="dr-timebar"><div class="dr-time"></div></div>
   </div>
 </div>
@@ -74,7 +74,7 @@ TEMPLATE = f"""
         <p class="dr-verdict-line"></p>
         <p class="dr-verdict-seen"></p>
       </div>
-      <button type="button" class="dr-button dr-next"></button>
+      <button type="button" class="tg-button dr-next"></button>
     </div>
     <div class="tg-problem" role="alert" hidden>
       {WARNING}
@@ -118,11 +118,11 @@ TEMPLATE = f"""
             spellcheck="false" maxlength="64" data-label="field" data-placeholder="placeholder">
           <ul class="dr-list" id="dr-words" role="listbox" data-label="field" hidden></ul>
         </div>
-        <button type="button" class="dr-button dr-save" aria-disabled="true"></button>
+        <button type="button" class="tg-button dr-save" aria-disabled="true"></button>
       </div>
       <div class="dr-said">
         <p class="dr-status"></p>
-        <button type="button" class="dr-quiet dr-unsave" data-word="unsave" hidden></button>
+        <button type="button" class="tg-quiet dr-unsave" data-word="unsave" hidden></button>
       </div>
       <label class="dr-consent"><input type="checkbox">
         <span><strong data-word="consent"></strong> <span data-word="consent_more"></span></span>
@@ -154,21 +154,21 @@ TEMPLATE = f"""
             autocapitalize="off" spellcheck="false" maxlength="64" data-label="field">
           <ul class="dr-list" id="dr-other-words" role="listbox" data-label="field" hidden></ul>
         </div>
-        <button type="button" class="dr-button dr-relabel" data-word="relabel"></button>
+        <button type="button" class="tg-button dr-relabel" data-word="relabel"></button>
       </div>
       <div class="dr-row-of-deeds">
-        <button type="button" class="dr-quiet dr-open" data-word="open"></button>
-        <button type="button" class="dr-quiet dr-remove" data-word="remove"
+        <button type="button" class="tg-quiet dr-open" data-word="open"></button>
+        <button type="button" class="tg-quiet dr-remove" data-word="remove"
           data-sure="remove_sure"></button>
-        <button type="button" class="dr-quiet dr-close" data-word="close"></button>
+        <button type="button" class="tg-quiet dr-close" data-word="close"></button>
       </div>
     </div>
   </div>
   <ul class="dr-tiles" role="list" data-label="gallery"></ul>
   <div class="dr-foot">
-    <button type="button" class="dr-quiet dr-more" data-word="more" hidden></button>
+    <button type="button" class="tg-quiet dr-more" data-word="more" hidden></button>
     <p class="dr-told"></p>
-    <button type="button" class="dr-quiet dr-withdraw" data-word="withdraw"
+    <button type="button" class="tg-quiet dr-withdraw" data-word="withdraw"
       data-sure="withdraw_sure" hidden></button>
   </div>
   <div class="dr-goal">

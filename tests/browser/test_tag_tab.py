@@ -542,6 +542,37 @@ def test_a_phone_needs_no_sideways_scrolling(visit: Visit, locale: str) -> None:
         assert min(box["width"], box["height"]) >= 24, button.get_attribute("class")
 
 
+@pytest.mark.parametrize("locale", ["en-US", "ja-JP"])
+@pytest.mark.parametrize("width", [390, 900, 1280])
+def test_a_message_leaves_the_button_free(visit: Visit, width: int, locale: str) -> None:
+    person = visit(width=width, height=844, locale=locale)
+    button = person.page.locator(".tg-choose")
+
+    def is_free() -> bool:
+        expect(person.message).to_be_visible()
+        top, bottom = (person.message.bounding_box()[side] for side in ("y", "height"))
+        box = button.bounding_box()
+        return box["y"] + box["height"] <= top or top + bottom <= box["y"]
+
+    person.choose(("a" * 40 + ".png", b"bad"))
+    assert is_free()
+    person.choose(("red.png", picture(RED)))
+    person.wait_for_tags()
+    person.choose(("a" * 40 + ".png", b"bad"))
+    assert is_free()
+
+
+@pytest.mark.parametrize(("locale", "word"), [("en-US", "Drop"), ("ja-JP", "ドロップ")])
+def test_nobody_is_asked_to_drop_where_nothing_can_be_dropped(
+    visit: Visit, locale: str, word: str
+) -> None:
+    invitation = visit(locale=locale).page.locator(".tg-invite")
+    assert word in invitation.inner_text()
+    phone = visit(width=390, height=844, locale=locale).page.locator(".tg-invite")
+    assert word not in phone.inner_text()
+    assert "Ctrl" not in phone.inner_text()
+
+
 def test_keyboard_alone(visit: Visit) -> None:
     person = visit()
     page = person.page
