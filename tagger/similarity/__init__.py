@@ -7,10 +7,11 @@ from tagger.similarity.evaluation import (
     evaluate_single,
     measure,
 )
-from tagger.similarity.index import Index, Stats
+from tagger.similarity.index import Index
 from tagger.similarity.items import Item, Neighbour
 from tagger.similarity.labels import Labels, overlap, rarity
 from tagger.similarity.snapshot import Snapshot
+from tagger.similarity.stats import Stats
 
 __all__ = [
     "UNKNOWN",

@@ -9,9 +9,8 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -26,6 +25,7 @@ from tagger.similarity.hnsw import Graph
 from tagger.similarity.items import MAX_DIMENSION, Item, Neighbour, check_room, item, unit
 from tagger.similarity.labels import Labels
 from tagger.similarity.snapshot import Snapshot
+from tagger.similarity.stats import Stats, Timings
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -35,58 +35,6 @@ Precision = Literal["float32", "float16"]
 
 # Up to so many, the exact search is quick enough: some ten milliseconds.
 EXACT_UP_TO = 100_000
-# Lookups whose durations are remembered, as many as TensorFlow Similarity's.
-REMEMBERED = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """How an index is doing.
-
-    Attributes
-    ----------
-    size, dimension : int
-        Items, and numbers of an embedding.
-    search : str
-        ``"exact"`` or ``"hnsw"``: what answers now.
-    precision : str
-        ``"float32"`` or ``"float16"``.
-    bytes : int
-        Taken by embeddings.
-    removed : int
-        Rows of removed items that still take room.
-    lookups : int
-        Asked so far.
-    latency : mapping
-        Seconds a lookup over the last 1,000: ``min``, ``mean``, ``p50``, ``p90``, ``p95``,
-        ``p99``, ``max``; empty before the first. In a batch, each lookup takes its share.
-    calibrated : bool
-        Whether there are cut-points.
-    """
-
-    size: int
-    dimension: int
-    search: str
-    precision: str
-    bytes: int
-    removed: int
-    lookups: int
-    latency: Mapping[str, float]
-    calibrated: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {
-            "size": self.size,
-            "dimension": self.dimension,
-            "search": self.search,
-            "precision": self.precision,
-            "bytes": self.bytes,
-            "removed": self.removed,
-            "lookups": self.lookups,
-            "latency": dict(self.latency),
-            "calibrated": self.calibrated,
-        }
 
 
 class Index:
@@ -133,8 +81,7 @@ class Index:
         self.search: Search = search
         self.precision: Precision = precision
         self._exact_up_to = exact_up_to
-        self._timings: deque[float] = deque(maxlen=REMEMBERED)
-        self._lookups = 0
+        self._timings = Timings()
         self._calibration: Calibration | None = None
         # Whoever changes something holds the first for as long as it takes, and the second for
         # the moment in which snapshot and rows change together.
@@ -179,16 +126,7 @@ class Index:
 
     def stats(self) -> Stats:
         """How it is doing."""
-        with self._changing:
-            now, lookups, timings = self._now, self._lookups, np.array(self._timings, np.float64)
-        latency = {}
-        if len(timings):
-            latency = {
-                "min": float(timings.min()),
-                "mean": float(timings.mean()),
-                **{f"p{q}": float(np.percentile(timings, q)) for q in (50, 90, 95, 99)},
-                "max": float(timings.max()),
-            }
+        now, (lookups, latency) = self._now, self._timings.summary()
         return Stats(
             size=now.size,
             dimension=self.dimension,
@@ -329,7 +267,6 @@ class Index:
             self._now, self._row_of = self._nothing(), {}
             self._calibration = None
             self._timings.clear()
-            self._lookups = 0
 
     # --- asking it -------------------------------------------------------------------------------
 
@@ -385,10 +322,7 @@ class Index:
             for ours, theirs in zip(rows.tolist(), cosines.tolist(), strict=True)
         ]
         if len(queries):
-            share = (time.perf_counter() - begun) / len(queries)
-            with self._changing:
-                self._timings.extend([share] * min(len(queries), REMEMBERED))
-                self._lookups += len(queries)
+            self._timings.note(time.perf_counter() - begun, len(queries))
         return found
 
     # --- cut-points ------------------------------------------------------------------------------
@@ -566,38 +500,21 @@ class Index:
 
     def _rewrite(self, changed: Mapping[int, Item]) -> None:
         """Put other items in the places of some; their embeddings stay."""
-        items = self._now.items.copy()  # snapshots that are in use keep the old ones
-        for row, new in changed.items():
-            items[row] = new
+        new = self._now.rewritten(changed)
         with self._changing:
-            self._now = dataclasses.replace(self._now, items=items)
+            self._now = new
 
     def _put(self, items: list[Item], rows: Floats, gone: list[str]) -> None:
         """Take some items out and others in, as one change."""
         now = self._now
-        size = now.size - len(gone) + len(items)
-        gone_rows = np.array([self._row_of[id] for id in gone], np.int64)
-        # Half of the rows are of nobody: make them anew, whoever reads the old ones keeps them.
-        fresh = now.count - now.size + len(gone) > max(1_024, size)
-        if fresh:
-            kept = np.setdiff1d(now.rows, gone_rows)
-            base = Snapshot(
-                now.vectors[kept],
-                now.keys[kept],
-                [now.items[row] for row in kept.tolist()],
-                len(kept),
-                len(kept),
-                None,
-                now.graph,
-            )
-        else:
-            alive = now.alive
-            if len(gone_rows):
-                alive = np.ones(now.count, np.bool_) if alive is None else alive.copy()
-                alive[gone_rows] = False
-            base = dataclasses.replace(now, size=now.size - len(gone), alive=alive)
-        new = self._append(base, items, rows)
-        new = self._with_graph(new, base.count, now.keys[gone_rows])
+        rows_gone = np.array([self._row_of[id] for id in gone], np.int64)
+        base = now.without(rows_gone)
+        # Half of the rows are of nobody: make them anew; whoever reads the old ones keeps them.
+        fresh = base.count - base.size > max(1_024, base.size)
+        base = base.compact() if fresh else base
+        new = base.extended(items, rows, self._next_key)
+        self._next_key += len(items)
+        new = self._with_graph(new, base.count, now.keys[rows_gone])
         with self._changing:
             self._now = new
             if fresh:
@@ -607,30 +524,6 @@ class Index:
                     del self._row_of[id]
                 for row in range(base.count, new.count):
                     self._row_of[new.items[row].id] = row
-
-    def _append(self, base: Snapshot, items: list[Item], rows: Floats) -> Snapshot:
-        count = base.count + len(items)
-        vectors, keys = base.vectors, base.keys
-        if not items:
-            return base
-        if count > len(vectors):
-            room = max(64, count, len(vectors) * 2)
-            vectors = np.empty((room, self.dimension), self.precision)
-            vectors[: base.count] = base.vectors[: base.count]
-            keys = np.empty(room, np.int64)
-            keys[: base.count] = base.keys[: base.count]
-        vectors[base.count : count] = rows
-        keys[base.count : count] = np.arange(self._next_key, self._next_key + len(items))
-        self._next_key += len(items)
-        # Who holds an older snapshot of this list does not look beyond its own count; and what a
-        # change that failed has left there goes.
-        base.items[base.count :] = items
-        alive = base.alive
-        if alive is not None:
-            alive = np.concatenate([alive, np.ones(len(items), np.bool_)])
-        return dataclasses.replace(
-            base, vectors=vectors, keys=keys, count=count, size=base.size + len(items), alive=alive
-        )
 
     def _with_graph(self, new: Snapshot, start: int, gone: Ints) -> Snapshot:
         graph = new.graph

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -85,6 +87,61 @@ class Snapshot:
             own = None if skip is None else skip[short]
             rows[short], cosines[short] = self._exact(queries[short], k, own)
         return rows, cosines
+
+    # --- what comes after it: each gives a new one and leaves this as it is ----------------------
+
+    def without(self, rows: Ints) -> Snapshot:
+        """Let some rows be of nobody."""
+        if not len(rows):
+            return self
+        alive = np.ones(self.count, np.bool_) if self.alive is None else self.alive.copy()
+        alive[rows] = False
+        return dataclasses.replace(self, size=self.size - len(rows), alive=alive)
+
+    def compact(self) -> Snapshot:
+        """Leave out the rows that are of nobody."""
+        rows = self.rows
+        items = [self.items[row] for row in rows.tolist()]
+        return Snapshot(
+            self.vectors[rows], self.keys[rows], items, len(rows), len(rows), None, self.graph
+        )
+
+    def extended(self, items: list[Item], vectors: Floats, first_key: int) -> Snapshot:
+        """Add rows with keys from `first_key` on, in spare room where there is some.
+
+        Only to the newest snapshot, and by one thread at a time.
+        """
+        if not items:
+            return self
+        count = self.count + len(items)
+        all_vectors, keys = self.vectors, self.keys
+        if count > len(keys):
+            room = max(64, count, len(keys) * 2)
+            all_vectors = np.empty((room, self.vectors.shape[1]), self.vectors.dtype)
+            all_vectors[: self.count] = self.vectors[: self.count]
+            keys = np.empty(room, np.int64)
+            keys[: self.count] = self.keys[: self.count]
+        all_vectors[self.count : count] = vectors
+        keys[self.count : count] = np.arange(first_key, first_key + len(items))
+        # Who holds this snapshot does not look beyond its count; and what a change that failed
+        # has left there goes.
+        self.items[self.count :] = items
+        alive = self.alive
+        if alive is not None:
+            alive = np.concatenate([alive, np.ones(len(items), np.bool_)])
+        size = self.size + len(items)
+        return dataclasses.replace(
+            self, vectors=all_vectors, keys=keys, count=count, size=size, alive=alive
+        )
+
+    def rewritten(self, changed: Mapping[int, Item]) -> Snapshot:
+        """Put other items in the places of some; their embeddings stay."""
+        items = self.items.copy()
+        for row, new in changed.items():
+            items[row] = new
+        return dataclasses.replace(self, items=items)
+
+    # --- how it finds ----------------------------------------------------------------------------
 
     def _exact(self, queries: Floats, k: int, skip: Ints | None) -> tuple[Ints, Floats]:
         vectors = self.vectors[: self.count]
