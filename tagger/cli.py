@@ -1,4 +1,4 @@
-"""The command line: ``python -m tagger tag|serve|drawings|train|evaluate|export``.
+"""The command line: ``python -m tagger tag|serve|index|drawings|train|evaluate|export``.
 
 Every command imports what it needs when it runs: tagging does not wait for the web framework, and
 help for nothing at all.
@@ -10,20 +10,17 @@ import argparse
 import importlib
 import io
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
 import tagger
-from tagger import cli_drawings
+from tagger import cli_drawings, cli_index
+from tagger.cli_inputs import Item, collect, interrupt_asked
 
 if TYPE_CHECKING:
-    from tagger.cli_output import Item
     from tagger.services import Services
 
 TRAINING_COMMANDS = {
@@ -33,13 +30,6 @@ TRAINING_COMMANDS = {
 }
 FORMATS = ("table", "txt", "csv", "json", "jsonl")
 STYLES = ("text", "danbooru", "prompt", "hashtags")
-
-# What a folder is searched for. A file that is named itself is tried whatever it is called.
-PICTURE_SUFFIXES = frozenset(
-    f".{suffix}"
-    for kind in ("png apng gif webp avif bmp dib tif tiff", "jpg jpeg jpe jfif heic heif")
-    for suffix in kind.split()
-)
 
 # A table in a file is text.
 _SUFFIXES = {"table": "txt"}
@@ -156,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--bundle", metavar="REF", help="model: a folder or hf:owner/name@revision")
 
     cli_drawings.add_parser(commands)
+    cli_index.add_parser(commands)
 
     for name, text in TRAINING_COMMANDS.items():  # for the help only, see main
         commands.add_parser(name, help=text, add_help=False)
@@ -216,7 +207,7 @@ def _tag(options: argparse.Namespace) -> int:
     options.lang = options.lang or ("ja" if settings.language == "ja" else "en")
     options.keep = options.keep or ("passing" if options.format == "txt" else "all")
     problems: list[tuple[str, str]] = []
-    items = list(_collect(options.paths, options.recursive, problems))
+    items = list(collect(options.paths, options.recursive, problems))
     target = _caption_target(options.output)
     skipped = 0
     if options.format == "txt":
@@ -248,7 +239,7 @@ def _run(
     shown = sys.stderr.isatty() and not options.quiet
     shares_terminal = sys.stdout.isatty() and options.output is None
     with (
-        _interrupt_asked() as interrupted,
+        interrupt_asked() as interrupted,
         _writer(options, target) as writer,
         Progress(sys.stderr if shown else None, len(items)) as progress,
     ):
@@ -285,31 +276,6 @@ def _run(
                 file=sys.stderr,
             )
     return problems
-
-
-@contextmanager
-def _interrupt_asked() -> Iterator[Callable[[], bool]]:
-    """Tell whether Ctrl-C was pressed, instead of breaking off in the middle of a file.
-
-    The second time it breaks off at once.
-    """
-    asked = False
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    # Only the main thread may set handlers.
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -358,44 +324,6 @@ def _report(problems: list[tuple[str, str]], count: int) -> int:
     for name, reason in problems:
         print(f"  {screen_text(name)}: {reason}" if name else f"  {reason}", file=sys.stderr)
     return SOME_FAILED
-
-
-def _collect(
-    paths: Sequence[Path], recursive: bool, problems: list[tuple[str, str]]
-) -> Iterator[Item]:
-    """Files as named, and the pictures of folders in order of their names, each once."""
-    from tagger.cli_output import Item
-
-    seen: set[Path] = set()
-    for path in paths:
-        if path.is_dir():
-            files = _pictures(path, recursive, problems)
-            found = [Item(file, file.relative_to(path)) for file in files]
-        elif path.exists():
-            found = [Item(path, Path(path.name))]
-        else:
-            problems.append((str(path), "there is no such file"))
-            continue
-        for item in found:
-            real = item.path.absolute()
-            if real not in seen:
-                seen.add(real)
-                yield item
-
-
-def _pictures(folder: Path, recursive: bool, problems: list[tuple[str, str]]) -> Iterator[Path]:
-    def closed(error: OSError) -> None:
-        problems.append((str(error.filename), f"cannot be opened: {error.strerror}"))
-
-    # Links to folders are not followed: they may lead in circles.
-    for root, folders, names in os.walk(folder, onerror=closed):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(root, name)
-            if not name.startswith(".") and path.suffix.lower() in PICTURE_SUFFIXES:
-                yield path
-        if not recursive:
-            return
 
 
 def _caption_target(output: Path | None) -> Callable[[Item], Path]:

@@ -11,21 +11,13 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, TextIO
 
+from tagger.cli_inputs import Item
 from tagger.errors import TaggerError
 from tagger.services import TagResult
 from tagger.tags import RankedTag, format_tags
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A picture to tag, and the path that it has below the folder that was named."""
-
-    path: Path
-    relative: Path
 
 
 class Writer(Protocol):

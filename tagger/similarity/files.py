@@ -45,6 +45,9 @@ _MAX_ITEMS = 2 * 2**30
 _MAX_SMALL = 64 * 2**20
 _MAX_LINE = 4 * MAX_METADATA_BYTES + 32_768
 
+# Graphs of other embeddings that are kept: those of indexes as they were are of no use any more.
+_KEPT_GRAPHS = 8
+
 # What is left of a save that was killed is taken away by a later one, when it is surely nobody's.
 _STALE_SECONDS = 86_400.0
 
@@ -303,7 +306,18 @@ def _graph_path(folder: Path, content: Content) -> Path:
 def write_graph(folder: Path, content: Content, graph: Graph) -> None:
     """Keep a graph under the name of what it was made of."""
     data = graph.dump()
-    _replace(_graph_path(folder, content), lambda file: _all(file, data))
+    path = _graph_path(folder, content)
+    _replace(path, lambda file: _all(file, data))
+    others = [entry for entry in folder.glob("*.graph") if entry != path]
+    for old in sorted(others, key=_modified)[:-_KEPT_GRAPHS]:
+        old.unlink(missing_ok=True)
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # somebody else was quicker
+        return 0.0
 
 
 def _all(file: IO[bytes], data: bytes) -> None:
