@@ -178,15 +178,41 @@ def test_every_library_that_is_imported_is_declared(name: str, folder: str) -> N
         else sorted((ROOT / "tagger" / "training").rglob("*.py"))
     )
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
-    names = set().union(*map(imported, trees)) - set(sys.stdlib_module_names) - {"tagger"}
     declared = {canonicalize_name(r.name) for r in requirements(name)}
+    assert undeclared(set().union(*map(imported, trees)), declared | extras()) == set()
+    # What only an extra brings is imported where it is used, and not before.
+    assert undeclared(set().union(*map(imported_at_once, trees)), declared) == set()
+
+
+def imported_at_once(tree: ast.Module) -> set[str]:
+    """Collect the names of imports that run when the module itself is imported."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    inner = [node for node in ast.walk(tree) if isinstance(node, functions)]
+    for node in inner:
+        node.body = []
+    return imported(tree)
+
+
+def extras() -> set[str]:
+    """Names of what the package can use if it is installed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    tools = {"dev", "lint", "test"}
+    return {
+        canonicalize_name(Requirement(line).name)
+        for name, lines in project["optional-dependencies"].items()
+        if name not in tools
+        for line in lines
+    }
+
+
+def undeclared(names: set[str], declared: set[str]) -> set[str]:
+    """Of imported modules, those that no declared distribution brings."""
     owners = importlib.metadata.packages_distributions()
-    undeclared = {
+    return {
         module
-        for module in names
+        for module in names - set(sys.stdlib_module_names) - {"tagger"}
         if not declared & {canonicalize_name(owner) for owner in owners.get(module, [module])}
     }
-    assert undeclared == set()
 
 
 @pytest.mark.parametrize("path", serving_modules(), ids=relative)
