@@ -106,14 +106,15 @@ class NetworkSpec(FrozenModel):
         Of each stage.
     width : int
         D, the length of an embedding.
-    mirrored : bool
-        Whether the model's embedding is the mean of the drawing's and of its mirror image's.
+    closer : bool
+        Whether the model's embedding is the mean of the drawing's and of the same drawing's seen a
+        tenth closer.
     """
 
     channels: tuple[int, ...] = Field(min_length=1, max_length=16)
     blocks: tuple[int, ...] = Field(min_length=1, max_length=16)
     width: int = Field(ge=1, le=_MAX_DIMENSION)
-    mirrored: bool = False
+    closer: bool = False
 
 
 class SketchConfig(FrozenModel):
@@ -212,6 +213,18 @@ class Frozen:
 
     embedding: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
+
+    @property
+    def anchors(self) -> npt.NDArray[np.float32]:
+        """Every other one, ``[A, D]``: where no drawings of the first training are at hand, a new
+        last layer is held to what the old one says of these. Their labels are not looked at.
+        """
+        return self.embedding[::2]
+
+    @property
+    def judges(self) -> Frozen:
+        """Those that are no anchors: they judge such a layer, and nothing ever learns from them."""
+        return Frozen(self.embedding[1::2], self.labels[1::2])
 
 
 def load(

@@ -19,7 +19,7 @@ from tagger.training import cli
 from tagger.training.sketch import evaluation, loop, stored
 from tagger.training.sketch.augment import StrokeAugmentation, mix, vary
 from tagger.training.sketch.data import DIGITS, join, read_digits, read_sketches
-from tagger.training.sketch.network import ExportedRecogniser, SketchNetwork
+from tagger.training.sketch.network import ExportedRecogniser, SketchNetwork, seen_closer
 from tagger.training.sketch.pool import Raster, as_bytes, version
 from tagger.training.sketch.teacher import SIDE, DoodleNet
 from tests.training import made
@@ -116,7 +116,7 @@ def test_the_network_is_rebuilt_from_the_bundle_alone(bundle: Path) -> None:
     spec = loaded.config.network
     assert spec is not None and spec.channels == (8, 8, 16)
     # The temperature is in the last layer already.
-    wrapped = ExportedRecogniser(network, 1.0, spec.mirrored).eval()
+    wrapped = ExportedRecogniser(network, 1.0, spec.closer).eval()
     with torch.inference_mode():
         said, embedding = wrapped(torch.from_numpy(Raster(size=24).draw([drawing])))
     np.testing.assert_allclose(embedding, expected.embedding, atol=2e-3)
@@ -421,16 +421,28 @@ def test_the_interval_of_a_difference_holds_it() -> None:
     assert 0 < low < gain < high
 
 
-def test_the_mirrored_view_makes_left_and_right_the_same() -> None:
+def test_a_closer_view_is_the_middle_enlarged() -> None:
+    ramp = torch.arange(20.0).expand(1, 1, 20, 20)
+    larger = seen_closer(ramp)[0, 0]
+    for column in range(2, 18):
+        # A column's centre lies at this place of the original, whose columns are linear.
+        place = (column + 1 + 0.5) * 20 / 22 - 0.5
+        assert float(larger[10, column]) == pytest.approx(place, abs=1e-4)
+
+
+def test_two_views_are_joined_in_the_embedding() -> None:
     network = SketchNetwork(5, channels=(8, 8), blocks=(1, 0), width=8).eval()
-    wrapped = ExportedRecogniser(network, temperature=2.0, mirrored=True).eval()
     pictures = torch.rand(2, 2, 16, 16)
     with torch.inference_mode():
-        here, there = wrapped(pictures), wrapped(pictures.flip(3))
-        logits = network(pictures).logits
-        plain = ExportedRecogniser(network, temperature=2.0, mirrored=False).eval()(pictures)
-    torch.testing.assert_close(here, there)
-    torch.testing.assert_close(plain[0], (logits / 2).softmax(1))
+        one, two = network(pictures), network(seen_closer(pictures))
+        both = ExportedRecogniser(network, temperature=2.0, closer=True).eval()(pictures)
+        plain = ExportedRecogniser(network, temperature=2.0, closer=False).eval()(pictures)
+        mean = one.embedding + two.embedding
+        mean = mean / mean.norm(dim=1, keepdim=True)
+        weight, bias = network.head()
+    torch.testing.assert_close(both[1], mean)
+    torch.testing.assert_close(both[0], ((mean @ weight.T + bias) / 2).softmax(1))
+    torch.testing.assert_close(plain[0], (one.logits / 2).softmax(1))
 
 
 def test_pictures_move_a_little_and_lose_their_order_sometimes() -> None:

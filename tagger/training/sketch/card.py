@@ -49,7 +49,10 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         )
     hidden = test["order_unknown"]
     parts.append(
-        f"Expected calibration error of the first word: {test['calibration_error']:.3f}. Where the "
+        "Expected calibration error of the first word: "
+        f"{test['calibration_error_some_unfinished']:.3f} where half of the drawings stop at 50 or "
+        f"75 % of their points, as on the page, and {test['calibration_error']:.3f} on whole ones "
+        "alone. Where the "
         "order of the strokes is not known: "
         + ", ".join(f"{_title(k)} {_percent(v)}" for k, v in hidden.items())
         + "."

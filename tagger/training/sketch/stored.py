@@ -65,10 +65,10 @@ class FreeNetwork(SketchNetwork):
             return Head(*(t.cpu().numpy() for t in self.head()))
 
 
-def spec_of(network: SketchNetwork, *, mirrored: bool) -> NetworkSpec:
+def spec_of(network: SketchNetwork, *, closer: bool) -> NetworkSpec:
     """What rebuilds the network, for ``config.json``."""
     return NetworkSpec(
-        channels=network.channels, blocks=network.blocks, width=network.width, mirrored=mirrored
+        channels=network.channels, blocks=network.blocks, width=network.width, closer=closer
     )
 
 

@@ -25,7 +25,7 @@ from tagger.training import export
 from tagger.training.sketch import card, evaluation, loop, stored
 from tagger.training.sketch.augment import StrokeAugmentation
 from tagger.training.sketch.data import DIGITS, Drawings, join, read_digits, read_sketches
-from tagger.training.sketch.network import ExportedRecogniser
+from tagger.training.sketch.network import ExportedRecogniser, SketchNetwork, seen_closer
 from tagger.training.sketch.pool import Raster, as_bytes
 from tagger.training.sketch.teacher import DoodleNet
 
@@ -40,7 +40,7 @@ class Fitted:
     """What was chosen on validation drawings: see `fit_recogniser`."""
 
     temperature: float
-    mirrored: bool
+    closer: bool
     lift: float = 0.0
 
 
@@ -124,37 +124,50 @@ def augmentation_of(settings: Mapping[str, Any]) -> StrokeAugmentation:
 def fit_recogniser(
     trained: loop.TrainedSketch, drawings: Drawings, settings: Mapping[str, Any]
 ) -> Fitted:
-    """Choose temperature, lift of the digits and mirrored view on validation drawings.
+    """Choose temperature, lift of the digits and closer view on drawings of the validation split.
 
-    Half of them are half drawn: the page asks after every line, so probabilities have to be honest
-    of unfinished drawings, too.
+    The temperature is fitted with half of them half drawn: the page asks after every line, so
+    probabilities have to be honest of unfinished drawings, too.
     """
     raster = Raster(**settings["raster"])
     rows = drawings.rows("val")
     labels, numbers = drawings.labels[rows], drawings.digits[rows]
-    pictures = as_bytes(raster.draw(some_unfinished([drawings.strokes[i] for i in rows])))
-    logits, embedding = loop.predict(trained.network, pictures)
-    flipped = loop.predict(trained.network, np.ascontiguousarray(pictures[..., ::-1]))[1]
-    both = embedding + flipped
-    both /= np.linalg.norm(both, axis=1, keepdims=True)
-    with torch.inference_mode():
-        weight, bias = (t.numpy() for t in trained.network.head())
+    whole = [drawings.strokes[i] for i in rows]
+    finished = _logits_of_views(trained.network, raster, whole)
+    unfinished = _logits_of_views(trained.network, raster, some_unfinished(whole))
     digits = np.isin(drawings.words, DIGITS)
     found = {}
-    for mirrored, z in {False: logits, True: both @ weight.T + bias}.items():
-        temperature, lift, cost = evaluation.fit_lift(z, labels, digits)
-        lifted = z + np.float32(lift) * digits
+    for closer in (False, True):
+        _, lift, cost = evaluation.fit_lift(finished[closer], labels, digits)
+        lifted = finished[closer] + np.float32(lift) * digits
+        temperature = evaluation.fit_temperature(
+            unfinished[closer] + np.float32(lift) * digits, labels
+        )
         log.info(
-            "mirrored %s: temperature %.3f, digits %+.2f, loss %.4f; words %s; digits %s",
-            mirrored,
+            "closer view %s: temperature %.3f, digits %+.2f, loss %.4f; words %s; digits %s",
+            closer,
             temperature,
             lift,
             cost,
             evaluation.top_k(lifted[~numbers], labels[~numbers]),
             evaluation.top_k(lifted[numbers], labels[numbers]) if numbers.any() else "none",
         )
-        found[cost] = Fitted(temperature, mirrored, lift)
+        found[cost] = Fitted(temperature, closer, lift)
     return found[min(found)]
+
+
+def _logits_of_views(
+    network: SketchNetwork, raster: Raster, drawn: Sequence[Strokes]
+) -> dict[bool, NDArray[np.float32]]:
+    """Logits without and with the closer view."""
+    pictures = as_bytes(raster.draw(drawn))
+    larger = seen_closer(torch.from_numpy(pictures).float()).round().byte().numpy()
+    logits, embedding = loop.predict(network, pictures)
+    both = embedding + loop.predict(network, larger)[1]
+    both /= np.linalg.norm(both, axis=1, keepdims=True)
+    with torch.inference_mode():
+        weight, bias = (t.numpy() for t in network.head())
+    return {False: logits, True: both @ weight.T + bias}
 
 
 def lift_digits(
@@ -163,7 +176,7 @@ def lift_digits(
     """The network with the lift in its last layer, from which everything is exported."""
     network = copy.deepcopy(trained.network)
     with torch.no_grad():
-        network.bias += fitted.lift * torch.from_numpy(np.isin(drawings.words, DIGITS))
+        network.bias.add_(fitted.lift * torch.from_numpy(np.isin(drawings.words, DIGITS)))
     return replace(trained, network=network)
 
 
@@ -190,7 +203,7 @@ def export_recogniser(
 
 def _wrapped(trained: loop.TrainedSketch, fitted: Fitted) -> ExportedRecogniser:
     network = trained.network.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
-    return ExportedRecogniser(network, fitted.temperature, fitted.mirrored).eval()
+    return ExportedRecogniser(network, fitted.temperature, fitted.closer).eval()
 
 
 def check_recogniser_parity(
@@ -269,6 +282,9 @@ def evaluate_recogniser(
             "classes": len(drawings.words),
             "by_share": evaluation.by_share(ours, drawn, labels),
             "calibration_error": evaluation.calibration_error(probabilities, labels),
+            "calibration_error_some_unfinished": evaluation.calibration_error(
+                ours(some_unfinished(drawn)), labels
+            ),
             "order_unknown": evaluation.top_k(run_onnx(model, without_order)[0], labels),
         },
         "recall": _recall(probabilities, labels, drawings.words),
@@ -504,7 +520,7 @@ def write_sketch_bundle(
             },
         ],
         "words": len(drawings.words),
-        "network": stored.spec_of(trained.network, mirrored=fitted.mirrored).model_dump(),
+        "network": stored.spec_of(trained.network, closer=fitted.closer).model_dump(),
         "default_top": 10,
         "memory": memory["spec"],
         "training_data": list(bundle["training_data"]),
