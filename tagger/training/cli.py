@@ -68,6 +68,7 @@ def _train(argv: list[str]) -> int:
             "sketch",
             "sketch_comparison",
             "digits",
+            "digits_index",
         ],
     )
     parser.add_argument("--data", required=True, help="a .parquet or .csv table, or a folder")

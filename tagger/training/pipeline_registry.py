@@ -16,5 +16,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "sketch": sketch.create_pipeline(),
         "sketch_comparison": sketch.create_comparison(),
         "digits": digits.create_pipeline(),
+        "digits_index": digits.create_indexing(),
     }
     return {**made, "__default__": made["tagging"]}

@@ -95,7 +95,7 @@ def train_digits(digits: Digits, settings: Mapping[str, Any], seed: int) -> Digi
         begun, losses = time.monotonic(), []
         network.train()
         for rows in torch.randperm(len(images)).split(settings["batch"]):
-            logits, embedding = network(_prepare(images[rows]))
+            logits, embedding = network(prepare(images[rows]))
             y = labels[rows]
             metric = loss_of(embedding, y, miner(embedding, y))
             loss = metric + F.cross_entropy(logits, y)
@@ -112,7 +112,8 @@ def train_digits(digits: Digits, settings: Mapping[str, Any], seed: int) -> Digi
     return network.eval()
 
 
-def _prepare(images: Tensor) -> Tensor:
+def prepare(images: Tensor) -> Tensor:
+    """Pictures uint8 ``[N, 28, 28]`` as the network takes them, ``[N, 1, 28, 28]``."""
     # Mean and deviation of MNIST, as everyone uses them.
     return ((images.float() / 255 - 0.1307) / 0.3081)[:, None]
 
@@ -122,7 +123,7 @@ def report_digits(
 ) -> dict[str, Any]:
     """Accuracy, confusions and Precision@1 on the digits held back; written as JSON."""
     with torch.inference_mode():
-        parts = [network(_prepare(t)) for t in torch.from_numpy(digits.images).split(512)]
+        parts = [network(prepare(t)) for t in torch.from_numpy(digits.images).split(512)]
     logits, embedding = (torch.cat(axis).numpy() for axis in zip(*parts, strict=True))
     test = slice(len(digits.labels) - digits.tests, None)
     labels, said = digits.labels[test], logits[test].argmax(1)
