@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
+import shlex
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from tagger.errors import TaggerError
+from tagger.settings import load_settings
 
 CONF = Path(__file__).parent / "conf"
 
@@ -19,7 +26,7 @@ def main(command: str, argv: Sequence[str]) -> int:
     run = {"train": _train, "evaluate": _evaluate, "export": _export}[command]
     try:
         return run(list(argv))
-    except ValueError as error:
+    except (ValueError, TaggerError) as error:
         print(f"{command}: {error}", file=sys.stderr)
         return 2
 
@@ -67,11 +74,15 @@ def _train(argv: list[str]) -> int:
             "tagging_unseen_style",
             "sketch",
             "sketch_comparison",
+            "sketch_tuning",
             "digits",
             "digits_index",
         ],
     )
-    parser.add_argument("--data", required=True, help="a .parquet or .csv table, or a folder")
+    parser.add_argument(
+        "--data",
+        help="a .parquet or .csv table, or a folder (sketch_tuning with layers=head does without)",
+    )
     parser.add_argument("--out", help="the bundle's folder (default: one in exported/)")
     parser.add_argument("--env", default="base", choices=["base", "smoke"])
     parser.add_argument(
@@ -81,26 +92,83 @@ def _train(argv: list[str]) -> int:
         metavar="KEY=VALUE",
         help="any parameter of conf/base, for example recipe.epochs=60 (value in JSON or text)",
     )
+    tuning = parser.add_argument_group("sketch_tuning")
+    tuning.add_argument(
+        "--collection",
+        help="the drawings: a database's URL or an exported file (default: the app's own database)",
+    )
+    tuning.add_argument("--bundle", help="the recogniser to begin with (default: exported/sketch)")
+    tuning.add_argument("--run", help="folder for progress.json and report.json")
     args = parser.parse_args(argv)
-    parameters: dict[str, Any] = {"data": str(Path(args.data).resolve())}
+    tunes = args.pipeline == "sketch_tuning"
+    if not args.data and not tunes:
+        parser.error("--data is needed")
+    if not tunes and (args.collection or args.bundle or args.run):
+        parser.error("--collection, --bundle and --run are for sketch_tuning")
+    parameters: dict[str, Any] = {"data": str(Path(args.data).resolve()) if args.data else ""}
+    words = ["python -m tagger train", args.pipeline]
+    words += ["--data", shlex.quote(Path(args.data).name)] if args.data else []
     if args.work:
         parameters["work"] = args.work
-    if args.out:
+    if tunes:
+        own, said = _tuning_parameters(args)
+        parameters["sketch_tuning"] = own
+        words += said
+    elif args.out:
         prefix = "sketch." if args.pipeline == "sketch" else ""
         _put(parameters, f"{prefix}bundle.out", args.out)
-    words = ["python -m tagger train", args.pipeline, "--data", Path(args.data).name]
     for item in args.set:
         key, sign, value = item.partition("=")
         if not sign:
             parser.error(f"--set takes KEY=VALUE, not {item!r}")
-        _put(parameters, key, _value(value))
-        words.append(f"--set {item}")
+        # Nobody who tunes means the parameters of another pipeline.
+        mine = key.split(".")[0] in ("sketch_tuning", "export")
+        _put(parameters, key if mine or not tunes else f"sketch_tuning.{key}", _value(value))
+        words.append(f"--set {shlex.quote(item)}")
     if args.env != "base":
         words.append(f"--env {args.env}")
     _put(parameters, "bundle.command", " ".join(words))
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    run_pipeline(args.pipeline, parameters, args.env)
+    with _ended_by_request():
+        run_pipeline(args.pipeline, parameters, args.env)
     return 0
+
+
+def _tuning_parameters(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Parameters of a tuning, and how its card says them."""
+    collection = args.collection
+    if not collection:
+        # The URL may hold a password: this way it is on no command line.
+        collection = load_settings().database_url
+        said = []
+    elif "://" in collection:
+        said = ["--collection", "URL"]
+    else:
+        said = ["--collection", shlex.quote(Path(collection).name)]
+        collection = str(Path(collection).resolve())
+    found = {"collection": collection, "bundle": args.bundle, "run": args.run, "out": args.out}
+    if args.bundle:
+        said += ["--bundle", shlex.quote(Path(args.bundle).name)]
+    return {key: value for key, value in found.items() if value}, said
+
+
+@contextlib.contextmanager
+def _ended_by_request() -> Iterator[None]:
+    """Let SIGTERM end the run as an exception does, so that nothing half written is left."""
+
+    def end(number: int, frame: object) -> None:
+        # Once: whoever asks again is not made to wait.
+        signal.signal(number, signal.SIG_DFL)
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _evaluate(argv: list[str]) -> int:

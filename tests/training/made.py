@@ -67,12 +67,13 @@ def table(where: Path, count: int = 96) -> Path:
 
 
 def sketch(word: str, rng: np.random.Generator) -> list[list[list[int]]]:
-    """A made drawing in Quick, Draw!'s form: a line, a box, a cross or a zigzag, a little moved."""
+    """A made drawing in Quick, Draw!'s form: a line, box, cross, zigzag or fork, a little moved."""
     shapes = {
         "line": [[(0, 0), (255, 40)]],
         "box": [[(0, 0), (200, 0), (200, 200), (0, 200), (0, 0)]],
         "cross": [[(100, 0), (100, 255)], [(0, 120), (220, 120)]],
         "zigzag": [[(0, 0), (60, 200), (120, 0), (180, 200), (240, 0)]],
+        "fork": [[(120, 0), (120, 255)], [(60, 0), (60, 90), (180, 90), (180, 0)]],
     }
     drawing = []
     for stroke in shapes[word]:
