@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tagger import fewshot, images, sketch_bundle, strokes, tracing
+from tagger import fewshot, images, strokes, tracing, tuning
 from tagger.bundlefiles import ModelFacts
 from tagger.collection import Drawing, NewDrawing, Store, clean_label, formats
 from tagger.collection.records import MAX_KEY, Source
@@ -30,6 +30,7 @@ from tagger.ratelimit import Gate, TokenBuckets
 from tagger.settings import DEFAULT_SKETCH_BUNDLE, Settings
 from tagger.sketch import SketchPrediction, SketchRecogniser
 from tagger.strokes import Strokes
+from tagger.tuning import TuningService
 from tagger.words import WordList, match, normalise
 
 _log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class RankedWord:
     name_ja : str or None
         Japanese name, where there is one.
     learnt : bool
-        Whether people taught it: the model itself does not know it.
+        Whether people taught it.
     """
 
     word: str
@@ -107,7 +108,7 @@ class KnownWord:
     word, name_ja
         As in `RankedWord`.
     kind : {"word", "digit", "learnt"}
-        Words and digits are the model's own.
+        Words and digits are the model's own; learnt ones people taught, to the model or beside it.
     drawings : int
         How many there are of it: the visitor's own, or everybody's.
     """
@@ -210,6 +211,10 @@ class Recogniser(Protocol):
         """Of the bundle."""
 
     @property
+    def embedding_hash(self) -> str:
+        """Of what makes the embeddings; models that have it in common embed alike."""
+
+    @property
     def dimension(self) -> int:
         """D, the length of an embedding."""
 
@@ -221,9 +226,23 @@ class Recogniser(Protocol):
         """Recognise drawings."""
 
 
-@dataclass(frozen=True)
-class _Model:
-    """A recogniser and what belongs to it: all of it is exchanged at once."""
+@dataclass(frozen=True, eq=False)
+class LiveModel:
+    """A recogniser and what belongs to it: all of it is exchanged at once.
+
+    Attributes
+    ----------
+    recogniser : Recogniser
+        The model.
+    facts : ModelFacts
+        Who it is.
+    spec : MemorySpec
+        How few drawings teach it a word.
+    memory : Memory
+        What was taught beside it.
+    about : mapping
+        JSON-ready facts of its bundle.
+    """
 
     recogniser: Recogniser
     facts: ModelFacts
@@ -254,6 +273,11 @@ class DrawServices:
         JSON-ready facts of the model's bundle.
     clock : callable
         Seconds, for the rates.
+
+    Attributes
+    ----------
+    tuning : TuningService or None
+        What learns for good and goes back to earlier versions; set by :func:`build_draw`.
     """
 
     def __init__(
@@ -281,9 +305,16 @@ class DrawServices:
         self._touched: set[str] | None = None
         self._withdrawn: set[str] | None = None
         self._touch_lock = threading.Lock()
-        self._synced: threading.Thread | None = None
         self._stopping = threading.Event()
-        self._model = self._start(recogniser, facts, spec, about or {})
+        self._swapping = threading.Lock()
+        self.tuning: TuningService | None = None
+        # What takes over next: it must not miss what is taught or taken back meanwhile.
+        self._next: LiveModel | None = None
+        self._model = self._prepare(recogniser, facts, spec, about or {})
+        self._synced = threading.Thread(
+            target=self._sync, args=(self._model,), name="draw-memory", daemon=True
+        )
+        self._synced.start()
 
     # --- recognising ----------------------------------------------------------------------------
 
@@ -291,6 +322,11 @@ class DrawServices:
     def ready(self) -> bool:
         """Whether the recogniser has answered its warm-up."""
         return self._model.recogniser.ready
+
+    @property
+    def live(self) -> LiveModel:
+        """The recogniser that answers, with all that belongs to it."""
+        return self._model
 
     @property
     def model(self) -> ModelFacts:
@@ -359,12 +395,11 @@ class DrawServices:
         extra = max(0, sum(map(len, drawn)) - _POINTS) / _POINTS
         self._asking.charge(key, extra)
         self._sources.charge(client, extra)
-        model = self._model
+        model, bank = self._answering(visitor)
         with self._gate.place(key):
             start = time.perf_counter()
             prediction = model.recogniser.predict([drawn])
             seconds = time.perf_counter() - start
-        bank = model.memory.bank(self._contributor(visitor))
         ranked = _ranked(prediction, bank, model.recogniser.words, model.spec, top)
         return Recognition(ranked, seconds, model.facts)
 
@@ -449,10 +484,9 @@ class DrawServices:
         if not saved.duplicate:
             self._touch(saved.id)
             taught = _Taught(saved.id, saved.label, contributor, consent, drawn)
-            self._learn(model, [taught])
-            if self._model is not model:  # exchanged meanwhile
-                self._learn(self._model, [taught])
-        count = model.memory.counts(contributor).get(saved.label, 0)
+            for learning in self._models():
+                self._learn(learning, [taught])
+        count = self._model.memory.counts(contributor).get(saved.label, 0)
         return SavedDrawing(saved.id, saved.label, saved.created, saved.duplicate, count)
 
     def gallery(
@@ -491,14 +525,16 @@ class DrawServices:
         contributor = self._somebody(visitor)
         drawing = self.store.relabel(id, self._word(label, contributor), by=contributor)
         self._touch(id)
-        self._model.memory.relabel(id, drawing.label)
+        for model in self._models():
+            model.memory.relabel(id, drawing.label)
         return _shown(drawing)
 
     def delete(self, id: str, visitor: str) -> None:
         """Remove one of a visitor's own drawings, and what was learnt from it."""
         self.store.delete(id, by=self._somebody(visitor))
         self._touch(id)
-        self._model.memory.forget([id])
+        for model in self._models():
+            model.memory.forget([id])
         self._write_memory()
 
     def withdraw(self, visitor: str) -> int:
@@ -508,7 +544,8 @@ class DrawServices:
         with self._touch_lock:
             if self._withdrawn is not None:
                 self._withdrawn.add(contributor)
-        self._model.memory.forget_contributor(contributor)
+        for model in self._models():
+            model.memory.forget_contributor(contributor)
         self._write_memory()
         return count
 
@@ -592,13 +629,20 @@ class DrawServices:
         if not self.store.counts(consented_only=True).get(word):
             raise RequestError("word-not-drawn", word=word)
         word = self.store.accept_word(word)
-        self._model.memory.accept(self.store.accepted_words())
+        self._spread()
         return word
 
     def reject(self, word: str) -> None:
         """Undo :meth:`accept`."""
         self.store.forget_word(word)
-        self._model.memory.accept(self.store.accepted_words())
+        self._spread()
+
+    def _spread(self) -> None:
+        """Let memories know the accepted words that their models do not know by themselves."""
+        accepted = self.store.accepted_words()
+        for model in self._models():
+            words = model.recogniser.words
+            model.memory.accept(word for word in accepted if words.get(word) is None)
 
     def export(self, file: BinaryIO, format: str, *, visitor: str | None = None) -> int:
         """Write drawings to a file; how many it were.
@@ -628,55 +672,85 @@ class DrawServices:
     ) -> None:
         """Put another recogniser in place of this one, between two requests.
 
-        What was taught is learnt anew from the drawings, before the first request sees it.
+        Where it embeds as this one does, what was taught holds for it, too. Else that is learnt
+        anew from the drawings, before the first request sees it.
         """
-        model = self._start(recogniser, facts, spec, about or {}, wait=True)
-        self._model = model
+        with self._swapping:
+            old = self._model
+            same = recogniser.embedding_hash == old.recogniser.embedding_hash
+            if same and recogniser.dimension == old.recogniser.dimension:
+                # A word that one of the two does not know is never missing.
+                old.memory.accept(self.store.accepted_words())
+                self._model = LiveModel(recogniser, facts, spec, old.memory, about or {})
+            else:
+                model = self._prepare(recogniser, facts, spec, about or {})
+                self._next = model
+                try:
+                    self._sync(model)
+                    self._model = model
+                finally:
+                    self._next = None
+            self._spread()
         self._write_memory()
 
     # --- learning -------------------------------------------------------------------------------
 
     def settle(self) -> None:
         """Wait until all that is in the collection has been learnt."""
-        if self._synced is not None:
-            self._synced.join()
+        self._synced.join()
 
     def close(self) -> None:
-        """Write what was learnt, close the collection."""
+        """End what is running, write what was learnt, close the collection."""
         self._stopping.set()
+        if self.tuning is not None:
+            self.tuning.close()
         self.settle()
         self._write_memory()
         self.store.close()
 
-    def _start(
+    def _answering(self, visitor: str) -> tuple[LiveModel, Bank | None]:
+        """The recogniser, and what a visitor has it know besides, of one moment.
+
+        When it is exchanged for one that knows a word by itself, the memory that both share drops
+        that word: a request must not fall between the two.
+        """
+        contributor = self._contributor(visitor)
+        while True:
+            model = self._model
+            bank = model.memory.bank(contributor)
+            if self._model is model:
+                return model, bank
+
+    def _models(self) -> tuple[LiveModel, ...]:
+        """Whatever is to know what was just written to the collection.
+
+        What takes over next is read first: when it has done so, it is the one that answers.
+        """
+        following, model = self._next, self._model
+        return (model,) if following is None or following is model else (model, following)
+
+    def _prepare(
         self,
         recogniser: Recogniser,
         facts: ModelFacts,
         spec: MemorySpec,
         about: Mapping[str, Any],
-        wait: bool = False,
-    ) -> _Model:
-        """A recogniser with what was taught, which is brought up to date besides."""
+    ) -> LiveModel:
+        """A recogniser with what was taught, as far as it was written down."""
+        key, dimension = recogniser.embedding_hash, recogniser.dimension
         try:
-            memory = Memory.load(self._memory_file, recogniser.hash, recogniser.dimension)
+            memory = Memory.load(self._memory_file, key, dimension)
         except FileNotFoundError:
-            memory = Memory(recogniser.hash, recogniser.dimension)
+            memory = Memory(key, dimension)
         except (MemoryFileError, OSError) as error:
             # Nothing is lost: the drawings themselves are in the collection.
             _log.warning("the learnt words are learnt anew: %s", error)
-            memory = Memory(recogniser.hash, recogniser.dimension)
-        memory.accept(self.store.accepted_words())
-        model = _Model(recogniser, facts, spec, memory, about)
-        if wait:
-            self._sync(model)
-        else:
-            self._synced = threading.Thread(
-                target=self._sync, args=(model,), name="draw-memory", daemon=True
-            )
-            self._synced.start()
-        return model
+            memory = Memory(key, dimension)
+        words = recogniser.words
+        memory.accept(word for word in self.store.accepted_words() if words.get(word) is None)
+        return LiveModel(recogniser, facts, spec, memory, about)
 
-    def _sync(self, model: _Model) -> None:
+    def _sync(self, model: LiveModel) -> None:
         """Learn what is in the collection and not yet learnt; forget what is no more in it."""
         with self._syncing:
             with self._touch_lock:
@@ -706,7 +780,7 @@ class DrawServices:
         if len(model.memory):
             self._write_memory(model)
 
-    def _read_collection(self, model: _Model) -> None:
+    def _read_collection(self, model: LiveModel) -> None:
         seen: set[str] = set()
         waiting: list[_Taught] = []
         for drawing in self.store.iterate(consented_only=False):
@@ -729,7 +803,7 @@ class DrawServices:
         with self._touch_lock:
             model.memory.forget(set(gone) - (self._touched or set()))
 
-    def _learn(self, model: _Model, taught: Sequence[_Taught]) -> None:
+    def _learn(self, model: LiveModel, taught: Sequence[_Taught]) -> None:
         if not taught:
             return
         try:
@@ -751,7 +825,7 @@ class DrawServices:
     def _memory_file(self) -> Path:
         return self.settings.data_dir.expanduser() / "drawings-learnt.npz"
 
-    def _write_memory(self, model: _Model | None = None) -> None:
+    def _write_memory(self, model: LiveModel | None = None) -> None:
         """Keep what was learnt, so that the next start is quick. Never worth an error."""
         try:
             (model or self._model).memory.save(self._memory_file)
@@ -840,7 +914,8 @@ def _ranked(
     for index in best.tolist():
         if index < len(words):
             word = words[index]
-            ranked.append(RankedWord(word.word, float(row[index]), word.name_ja))
+            taught = word.kind == "learnt"
+            ranked.append(RankedWord(word.word, float(row[index]), word.name_ja, taught))
         else:
             ranked.append(RankedWord(new[index - len(words)], float(row[index]), learnt=True))
     return tuple(ranked)
@@ -862,13 +937,16 @@ def build_draw(settings: Settings) -> DrawServices | None:
     ref = settings.sketch_bundle
     if ref in ("", "none") or (ref == DEFAULT_SKETCH_BUNDLE and not Path(ref).is_dir()):
         return None
-    bundle = sketch_bundle.load(ref)
-    recogniser = SketchRecogniser(bundle)
+    # The last one that was learnt, if it can be opened.
+    version, recogniser = tuning.open_versions(settings).open_current(SketchRecogniser)
+    bundle = recogniser.bundle
     store = Store.open(settings.database_url)
     try:
-        return DrawServices(
+        draw = DrawServices(
             settings, recogniser, bundle.facts, store, bundle.config.memory, about=bundle.about
         )
     except BaseException:
         store.close()
         raise
+    draw.tuning = tuning.TuningService(settings, draw, live=version)
+    return draw

@@ -95,6 +95,8 @@ def refit(
     head: Head,
     *,
     known: int | None = None,
+    weights: npt.NDArray[np.floating[Any]] | None = None,
+    anchors: Floats | None = None,
     penalty: float = 0.05,
     anchor: float = 3.0,
     iterations: int = 100,
@@ -104,8 +106,8 @@ def refit(
 
     It minimises the cross-entropy of the examples, plus ``penalty / 2`` times the squared distance
     from `head`, plus ``anchor`` times the cross-entropy between what `head` and the new layer say
-    at the centres of the words that were known before: these centres stand for the training data,
-    which is not at hand, and keep what nobody has drawn since from being forgotten.
+    at the anchors: these stand for the training data, which is not at hand, and keep what nobody
+    has drawn since from being forgotten ("learning without forgetting", Li and Hoiem, ECCV 2016).
 
     Parameters
     ----------
@@ -117,6 +119,12 @@ def refit(
         The layer as it was, by :func:`extend` with a row for each new word.
     known : int, optional
         How many rows were known before; by default all.
+    weights : floating-point, shape [N], optional
+        How much each example counts; by default 1.
+    anchors : float32, shape [A, D], optional
+        Embeddings at which the old layer is to be followed, as of ordinary drawings. By default
+        the centres of the words that were known before, which are a poor stand-in: of a real
+        recogniser most of what it knew is lost.
     penalty, anchor : float
         See above.
     iterations : int
@@ -134,18 +142,24 @@ def refit(
     labels = np.asarray(labels)
     if embeddings.ndim != 2 or embeddings.shape[1] != width or labels.shape != embeddings.shape[:1]:
         raise ValueError("embeddings must be [N, D] and labels [N]")
+    if anchors is not None and (anchors.ndim != 2 or anchors.shape[1] != width):
+        raise ValueError("anchors must be [A, D]")
+    if weights is not None and weights.shape != labels.shape:
+        raise ValueError("weights must be [N]")
     if len(labels) and not 0 <= labels.min() <= labels.max() < words:
         raise ValueError("a label without a row")
     start = np.concatenate([head.weights, head.bias[:, None]], axis=1).astype(np.float64)
     centres = start[:known, :-1]
     centres = centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
-    # At a centre the old layer may say anything of a new word, which it did not know.
-    old = softmax(centres @ start[:known, :-1].T + start[:known, -1])
-    inputs = np.concatenate([embeddings.astype(np.float64), centres])
+    fixed = centres if anchors is None else anchors.astype(np.float64)
+    # The old layer did not know the new words: at an anchor it says nothing of them.
+    old = softmax(fixed @ start[:known, :-1].T + start[:known, -1])
+    inputs = np.concatenate([embeddings.astype(np.float64), fixed])
     inputs = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
     targets = np.zeros((len(inputs), words))
-    targets[np.arange(len(labels)), labels] = 1.0
+    targets[np.arange(len(labels)), labels] = 1.0 if weights is None else weights
     targets[len(labels) :, :known] = anchor * old
+    mass = targets.sum(axis=1, keepdims=True)
 
     def loss(flat: Doubles) -> tuple[float, Doubles]:
         rows = flat.reshape(words, width + 1)
@@ -155,7 +169,6 @@ def refit(
         logits -= total
         away = rows - start
         value = -float((targets * logits).sum()) + 0.5 * penalty * float((away * away).sum())
-        mass = targets.sum(axis=1, keepdims=True)
         gradient = (mass * np.exp(logits) - targets).T @ inputs + penalty * away
         return value, gradient.ravel()
 

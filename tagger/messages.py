@@ -2,7 +2,8 @@
 
 Each row is ``code: (HTTP status, English, Japanese)``. A sentence says what happened and what to
 do. Placeholders take the formats below besides Python's own: ``:MiB`` bytes as mebibytes, ``:MP``
-pixels as megapixels, ``:kind`` a kind of file by its name in the language at hand.
+pixels as megapixels, ``:kind`` a kind of file and ``:why`` a reason by its name in the language at
+hand.
 """
 
 from __future__ import annotations
@@ -33,6 +34,36 @@ KINDS: dict[str, tuple[str, str]] = {
     "html": ("a web page", "ウェブページ"),
     "text": ("a text file", "テキストファイル"),
     "unknown": ("not a picture that we know", "未対応の形式"),
+}
+
+#: Why something cannot be learnt: ``reason: (English, Japanese)``.
+REASONS: dict[str, tuple[str, str]] = {
+    "nothing-given": (
+        "nothing to learn from has been given with consent yet",
+        "公開に同意した、学習に使える描画がまだありません",
+    ),
+    "training-missing": (
+        "training is not installed; install requirements-train.txt",
+        "学習用ライブラリがないため、requirements-train.txtをインストールしてください",
+    ),
+    "data-missing": (
+        "the drawings of the first training are needed, so that nothing is forgotten; set "
+        "TAGGER_TRAINING_DATA to the folder of sketches.parquet",
+        "忘却を防ぐため最初の学習の描画が必要です。"
+        "TAGGER_TRAINING_DATAにsketches.parquetのあるフォルダーを設定してください",
+    ),
+    "weights-missing": (
+        "the recogniser comes without its weights for training (weights.npz)",
+        "認識モデルに学習用の重み（weights.npz）がありません",
+    ),
+    "head-missing": (
+        "the recogniser comes without its last layer (head.npz)",
+        "認識モデルに最終層（head.npz）がありません",
+    ),
+    "frozen-missing": (
+        "the recogniser comes without frozen test drawings to judge by (frozen.npz)",
+        "認識モデルに判定用の固定テスト描画（frozen.npz）がありません",
+    ),
 }
 
 MESSAGES: dict[str, tuple[int, str, str]] = {
@@ -392,6 +423,60 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "Hubに接続できないか、受け付けられませんでした。"
         "失われたものはありません。後でもう一度送信してください。",
     ),
+    # Learning for good: for the owner.
+    "tuning-busy": (
+        409,
+        "Something is being learnt already. Wait for its end, or cancel it.",
+        "すでに学習中です。終わるのを待つか、中止してください。",
+    ),
+    "tuning-unavailable": (
+        422,
+        "This cannot be done here: {why:why}.",
+        "ここでは実行できません。{why:why}。",
+    ),
+    "tuning-run-not-found": (
+        404,
+        "There is no such run.",
+        "その学習は見つかりません。",
+    ),
+    "tuning-version-not-found": (
+        404,
+        "There is no such version of the recogniser. Its folder may have been deleted.",
+        "認識モデルのその版は見つかりません。フォルダーが削除された可能性があります。",
+    ),
+    "tuning-version-damaged": (
+        422,
+        "This version of the recogniser cannot be opened, so the one in use has not changed. "
+        "Choose another one.",
+        "この版の認識モデルを開けないため、切り替えていません。別の版を選んでください。",
+    ),
+    "tuning-no-previous": (
+        409,
+        "There is no version before this one.",
+        "これより前の版はありません。",
+    ),
+    "tuning-stopped": (
+        500,
+        "The server stopped before it had ended. The recogniser in use has not changed.",
+        "終わる前にサーバーが停止しました。認識モデルは変わっていません。",
+    ),
+    "tuning-failed": (
+        500,
+        "It did not get to its end; log.txt in the run's folder says why. The recogniser in use "
+        "has not changed.",
+        "最後まで実行できませんでした。原因は学習フォルダーのlog.txtにあります。"
+        "認識モデルは変わっていません。",
+    ),
+    "tuning-candidate-invalid": (
+        500,
+        "What was learnt cannot be opened as a recogniser. The one in use has not changed.",
+        "学習結果を認識モデルとして開けません。使用中のモデルは変わっていません。",
+    ),
+    "tuning-not-written": (
+        507,
+        "It could not be written to the data folder. Check its free space and permissions.",
+        "データフォルダーに書き込めませんでした。空き容量と権限を確認してください。",
+    ),
     # Models.
     "bundle-not-found": (
         503,
@@ -493,8 +578,7 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
     "index-damaged": (
         422,
         "The file is damaged or not an index. Copy it again, or build it anew.",
-        "ファイルが壊れているか、インデックスではありません。"
-        "コピーし直すか、作り直してください。",
+        "ファイルが壊れているか、インデックスではありません。コピーし直すか、作り直してください。",
     ),
     "index-foreign": (
         409,
@@ -630,4 +714,6 @@ class _Formatter(string.Formatter):
             return number + (" megapixels", "メガピクセル")[self._column]
         if format_spec == "kind":
             return KINDS.get(value, KINDS["unknown"])[self._column]
+        if format_spec == "why":
+            return REASONS[value][self._column]
         return str(super().format_field(value, format_spec))

@@ -85,6 +85,13 @@ class Settings(BaseSettings):
         Files in one request of the API, or one selection on the page.
     data_dir : Path
         Folder for what the app writes.
+    training_data : str
+        Folder with the drawings of the first training (``sketches.parquet``), some of which are
+        repeated when the recogniser is trained on collected ones; empty for no training.
+    proxies : int
+        How many reverse proxies of yours a request passes through, each of which adds the address
+        that it sees to ``X-Forwarded-For``: 1 behind nginx, Caddy or on a Space. 0 believes no
+        such header, since whoever sends a request can write one.
     database : secret str
         Where drawings are collected: ``sqlite:///FILE`` or ``postgresql://USER:PASSWORD@HOST/NAME``;
         empty for a file in `data_dir`.
@@ -135,6 +142,8 @@ class Settings(BaseSettings):
     max_files: int = Field(default=32, ge=1, le=10_000)
 
     data_dir: Path = _ROOT / "data"
+    training_data: str = ""
+    proxies: int = Field(default=0, ge=0, le=16)
     # Secret: the URL may hold a password.
     database: SecretStr = SecretStr("")
     hub_dataset: str = Field(default="", pattern=r"^$|^[\w.-]+/[\w.-]+$")
@@ -201,6 +210,20 @@ def unknown_variables() -> list[str]:
     """Name the variables that start with ``TAGGER_`` but set nothing: most are misspelt."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def program_environment(package_folder: Path) -> dict[str, str]:
+    """The environment of a program that we start: ours without our secrets.
+
+    Parameters
+    ----------
+    package_folder : Path
+        Where this package lies, so that the program finds it wherever it runs.
+    """
+    secret = {PREFIX + name for name in ("DATABASE", "HUB_TOKEN", "OWNER_TOKEN")}
+    environment = {name: value for name, value in os.environ.items() if name not in secret}
+    paths = [str(package_folder), *filter(None, [environment.get("PYTHONPATH")])]
+    return {**environment, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _describe(problem: Any) -> str:

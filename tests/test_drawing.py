@@ -210,6 +210,7 @@ class Other:
 
     def __init__(self, like: SketchRecogniser) -> None:
         self.words, self.hash, self.dimension, self.ready = like.words, "f" * 16, 3, True
+        self.embedding_hash = "e" * 16
         self.during: Callable[[], object] = lambda: None
 
     def predict(self, drawings: Sequence[Strokes]) -> SketchPrediction:

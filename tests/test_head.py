@@ -23,7 +23,15 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def naive_loss(
-    head: Head, start: Head, embeddings: np.ndarray, labels: list[int], known: int, **weights: float
+    head: Head,
+    start: Head,
+    embeddings: np.ndarray,
+    labels: list[int],
+    known: int,
+    *,
+    examples: list[float] | None = None,
+    anchors: np.ndarray | None = None,
+    **weights: float,
 ) -> float:
     """What is minimised, by plain loops."""
 
@@ -37,10 +45,12 @@ def naive_loss(
         return [v - total for v in logits]
 
     words = len(head.bias)
-    loss = -sum(said(head, e, words)[y] for e, y in zip(embeddings, labels, strict=True))
-    for w in range(known):
-        row = start.weights[w].astype(np.float64)
-        centre = row / math.sqrt(float((row * row).sum()))
+    examples = examples or [1.0] * len(labels)
+    rows = zip(embeddings, labels, examples, strict=True)
+    loss = -sum(share * said(head, e, words)[y] for e, y, share in rows)
+    if anchors is None:
+        anchors = unit(start.weights[:known].astype(np.float64))
+    for centre in anchors:
         old, new = said(start, centre, known), said(head, centre, words)
         loss -= weights["anchor"] * sum(math.exp(o) * n for o, n in zip(old, new, strict=False))
     away = float(
@@ -49,13 +59,26 @@ def naive_loss(
     return loss + weights["penalty"] / 2 * away
 
 
-def test_it_finds_the_minimum_of_what_it_says() -> None:
+@pytest.mark.parametrize("given", [False, True], ids=["centres", "anchors and weights"])
+def test_it_finds_the_minimum_of_what_it_says(given: bool) -> None:
     rng = np.random.default_rng(1)
     start = extend(made(), unit(rng.normal(size=(1, 6))))
     embeddings = unit(rng.normal(size=(9, 6)))
     labels = [0, 1, 2, 3, 4, 4, 4, 0, 1]
     weights = {"penalty": 0.2, "anchor": 2.0}
-    best = refit(embeddings, np.array(labels), start, known=4, iterations=300, **weights)
+    anchors = unit(rng.normal(size=(7, 6))) if given else None
+    shares = rng.uniform(0.1, 2, size=9) if given else None
+    best = refit(
+        embeddings,
+        np.array(labels),
+        start,
+        known=4,
+        iterations=300,
+        anchors=anchors,
+        weights=shares,
+        **weights,
+    )
+    weights |= {"anchors": anchors, "examples": shares.tolist() if given else None}
     least = naive_loss(best, start, embeddings, labels, 4, **weights)
     assert least < naive_loss(start, start, embeddings, labels, 4, **weights)
     for _ in range(40):  # convex: no step in any direction leads lower
@@ -123,6 +146,11 @@ def test_what_does_not_fit_is_a_mistake_of_the_caller(
 ) -> None:
     with pytest.raises(ValueError):
         refit(embeddings, np.array(labels), made())
+    good = np.zeros((1, 6), np.float32), np.array([0])
+    with pytest.raises(ValueError):
+        refit(*good, made(), anchors=embeddings[:, :5])
+    with pytest.raises(ValueError):
+        refit(*good, made(), weights=np.ones(2))
 
 
 def test_a_valley_is_followed_to_its_end() -> None:
@@ -134,6 +162,30 @@ def test_a_valley_is_followed_to_its_end() -> None:
 
     found = minimise(bowl, np.zeros(30), iterations=500, tolerance=1e-9)
     np.testing.assert_allclose(found, goal, atol=1e-3)
+
+
+def test_anchors_keep_what_is_not_where_its_centre_is() -> None:
+    """A real network's drawings lie off the centres: then only anchors of their kind help."""
+    rng = np.random.default_rng(4)
+    hidden = unit(rng.normal(size=(1, 32)))
+    centres = unit(rng.normal(size=(20, 32)))
+    start = Head(12 * centres, np.zeros(20, np.float32))
+
+    def draw(word: int, count: int) -> np.ndarray:
+        noise = 0.12 * rng.normal(size=(count, 32))
+        return unit(0.35 * centres[word] + 0.6 * hidden + noise)
+
+    old, names = np.concatenate([draw(w, 30) for w in range(20)]), np.repeat(np.arange(20), 30)
+    right = (start.probabilities(old).argmax(axis=1) == names).mean()
+    new, labels = np.concatenate([draw(w, 30) for w in range(3)]), np.repeat(np.arange(3), 30)
+    anchors = np.concatenate([draw(w, 5) for w in range(20)])
+
+    def kept(**more: object) -> float:
+        fitted = refit(new, labels, start, penalty=0.5, **more)  # type: ignore[arg-type]
+        return float((fitted.probabilities(old).argmax(axis=1) == names).mean())
+
+    assert kept(anchors=anchors) > right - 0.02
+    assert kept() < right - 0.1
 
 
 def test_a_fit_can_be_watched_and_stopped() -> None:

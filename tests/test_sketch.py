@@ -279,6 +279,10 @@ def test_frozen_drawings_are_kept_with_their_model(folder: Path) -> None:
     assert frozen is not None and frozen.labels.tolist() == [0, 1, 3]
     np.testing.assert_allclose(frozen.embedding, embedding, atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(frozen.embedding, axis=1), 1, atol=1e-6)
+    # Anchors and judges have no drawing in common, and leave none out.
+    np.testing.assert_array_equal(frozen.anchors, frozen.embedding[[0, 2]])
+    np.testing.assert_array_equal(frozen.judges.embedding, frozen.embedding[[1]])
+    assert frozen.judges.labels.tolist() == [1]
     refitted(folder)  # the same model embeds them
     assert read_frozen(load(folder)) is not None
 

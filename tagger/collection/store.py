@@ -248,6 +248,28 @@ class Store:
             if len(rows) < _CHUNK:
                 return
 
+    def teaching(self) -> list[tuple[str, str, str]]:
+        """Id, content address and word of all consenting drawings, in the order of their coming.
+
+        Without their strokes, so that it is quick.
+        """
+        query = (
+            sa.select(_r.c.uid, _d.c.digest, _d.c.label)
+            .join(_d, _d.c.seq == _r.c.seq)
+            .where(_r.c.consent)
+            .order_by(_r.c.seq)
+        )
+        with self.database.read() as connection:
+            return [(uid, digest, label) for uid, digest, label in connection.execute(query)]
+
+    def teaching_stamp(self) -> tuple[int, int, int]:
+        """Another one after every change of what :meth:`teaching` gives."""
+        columns = (sa.func.count(), sa.func.max(_r.c.seq), sa.func.sum(_r.c.revision))
+        query = sa.select(*columns).where(_r.c.consent)
+        with self.database.read() as connection:
+            count, last, revisions = connection.execute(query).one()
+        return int(count), int(last or 0), int(revisions or 0)
+
     def some(self, *conditions: sa.ColumnElement[bool], limit: int) -> list[Drawing]:
         """The first so many drawings for which the conditions on the tables hold."""
         query = _DRAWINGS.where(*conditions).order_by(_r.c.seq).limit(limit)

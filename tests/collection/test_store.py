@@ -703,3 +703,34 @@ def test_a_database_that_may_only_be_read(cluster: Cluster) -> None:
     with Store.open(url) as store:
         assert refused(lambda: store.save(new())).code == "store-read-only"
         assert store.get(id) is not None
+
+
+# --- what teaches
+
+
+def test_what_teaches_is_what_was_given_with_consent(store: Store) -> None:
+    me = store.contributor_of("me")
+    given = [store.save(new("cat", scribble(i), contributor=me)).id for i in range(3)]
+    store.save(new("secret", scribble(7), contributor=me, consent=False))
+    expected = [(d.id, d.digest, d.label) for d in store.iterate()]
+    assert store.teaching() == expected and [row[0] for row in expected] == given
+
+
+def test_every_change_of_what_teaches_shows(store: Store) -> None:
+    me = store.contributor_of("me")
+    stamps = [store.teaching_stamp()]
+    first = store.save(new("cat", CAT, contributor=me)).id
+    stamps.append(store.teaching_stamp())
+    second = store.save(new("cat", DOG, contributor=me)).id
+    stamps.append(store.teaching_stamp())
+    store.relabel(first, "dog", by=me)
+    stamps.append(store.teaching_stamp())
+    store.delete(second, by=me)
+    stamps.append(store.teaching_stamp())
+    store.save(new("cat", DOG, contributor=me))
+    stamps.append(store.teaching_stamp())
+    store.withdraw(me)
+    stamps.append(store.teaching_stamp())
+    assert len(set(stamps[:-1])) == 6 and stamps[-1] == stamps[0] == (0, 0, 0)
+    store.save(new("secret", scribble(1), contributor=me, consent=False))
+    assert store.teaching_stamp() == stamps[-1]
