@@ -24,11 +24,15 @@ from tagger.drawing import (
     Recognition,
     SavedDrawing,
 )
-from tagger.errors import ImageError, StoreError, StrokesError
+from tagger.errors import ImageError, RequestError, StoreError, StrokesError
+from tagger.gate import Verdict
 from tagger.illustration import Prediction
+from tagger.runs import Run
 from tagger.services import Services
 from tagger.settings import Settings
 from tagger.tags import Tag, TagList
+from tagger.tuning import TuningState, check_parameters
+from tagger.versions import Version
 
 TAGS = TagList(Tag(i, name) for i, name in enumerate(["red", "green", "blue"]))
 
@@ -111,6 +115,9 @@ class FakeDraw:
     saves: list[dict[str, Any]] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    accepted: set[str] = field(default_factory=set)
+    owner_token: str = "an owner's token"
+    tuning: FakeTuning | None = None
 
     @property
     def prompts(self) -> tuple[KnownWord, ...]:
@@ -255,3 +262,129 @@ class FakeDraw:
             if query.casefold() in word.word.casefold() or query in (word.name_ja or "")
         ]
         return tuple(sorted(found, key=lambda w: not w.word.startswith(query))[:limit])
+
+    def check_owner(self, token: str, client: str = "") -> None:
+        self._enter("check_owner")
+        if token != self.owner_token:
+            raise RequestError("owner-only")
+
+    def given(self) -> Counter[str]:
+        """Drawings that were given with consent, by word."""
+        with self.lock:
+            return Counter(d.label for _, d in self.kept.values() if d.consent)
+
+    def accept(self, word: str) -> str:
+        if word not in self.given():
+            raise RequestError("word-not-drawn", word=word)
+        self.accepted.add(word)
+        return word
+
+    def reject(self, word: str) -> None:
+        self.accepted.discard(word)
+
+
+@dataclass
+class FakeTuning:
+    """Stands for ``tagger.tuning.TuningService``: its runs go on and end as a test says."""
+
+    draw: FakeDraw
+    why_refit: str | None = None
+    why_tune: str | None = None
+    runs: list[Run] = field(default_factory=list)
+    versions: list[Version] = field(default_factory=list)
+    chain: list[str] = field(default_factory=lambda: ["shipped"])
+
+    def __post_init__(self) -> None:
+        self._keep("shipped", "shipped", None, len(WORDS))
+
+    def _keep(self, id: str, kind: Any, run: str | None, words: int) -> None:
+        number = len(self.versions) + 1
+        created = _BEGIN + number * 3_600_000
+        self.versions.append(Version(id, f"fake-sketch {number}", created, kind, run, words))
+
+    def state(self) -> TuningState:
+        given = self.draw.given()
+        new = Counter({word: count for word, count in given.items() if word not in WORDS})
+        accepted = self.draw.accepted
+        return TuningState(
+            why_refit=self.why_refit,
+            why_tune=self.why_tune,
+            running=next((run.id for run in self.runs if run.state == "running"), None),
+            collected={
+                "shared": given.total(),
+                "held_back": given.total() // 5,
+                "words": len(given),
+            },
+            words=tuple(
+                {"word": word, "drawings": count, "accepted": word in accepted}
+                for word, count in new.most_common()
+            ),
+            runs=tuple(self.runs[::-1]),
+            versions=tuple(self.versions[::-1]),
+            live=self.chain[-1],
+            previous=self.chain[-2] if len(self.chain) > 1 else None,
+        )
+
+    def start(self, kind: Any, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+        if kind not in ("refit", "tuning"):
+            raise RequestError("request-invalid", field="kind", reason="refit or tuning")
+        checked = check_parameters(kind, parameters or {})
+        if self.runs and self.runs[-1].state == "running":
+            raise RequestError("tuning-busy")
+        why = self.why_refit if kind == "refit" else self.why_tune
+        if why is not None:
+            raise RequestError("tuning-unavailable", why=why)
+        number, given = len(self.runs), self.draw.given()
+        data = {
+            "hash": f"{number:016x}",
+            "drawings": given.total(),
+            "held_back": given.total() // 5,
+            "words": len(given),
+            "new_words": sorted(self.draw.accepted),
+        }
+        id, started = f"20260101-000000-{number:04x}", _BEGIN + number * 60_000
+        self.runs.append(Run(id, kind, "running", started, parameters=checked, data=data))
+        return self.runs[-1].shown()
+
+    def go_on(self, done: float, step: str, *losses: float) -> None:
+        """Let the run come so far; with a loss for every epoch that is over."""
+        curve = [
+            {"epoch": i, "loss": loss, "frozen": 0.7 - 0.002 * i, "held_back": 0.6 + 0.02 * i}
+            for i, loss in enumerate(losses, 1)
+        ]
+        self._change(progress={"done": done, "step": step, "curve": curve})
+
+    def end(self, verdict: Verdict | None = None, **more: Any) -> None:
+        """Let the run end; with a verdict that passes, its version is live."""
+        run = self.runs[-1]
+        state = "done" if verdict else "failed"
+        self._change(state=state, ended=run.started + 5000, seconds=5.0, verdict=verdict, **more)
+        if verdict is not None and verdict.passes:
+            words = len(WORDS) + len(run.data["new_words"])
+            self._keep(run.id, run.kind, run.id, words)
+            self._change(version=run.id)
+            self.chain.append(run.id)
+
+    def _change(self, **values: Any) -> None:
+        self.runs[-1] = dataclasses.replace(self.runs[-1], **values)
+
+    def cancel(self, id: str) -> dict[str, Any]:
+        if not self.runs or id != self.runs[-1].id:
+            raise RequestError("tuning-run-not-found")
+        if self.runs[-1].state == "running":
+            self._change(state="cancelled", ended=self.runs[-1].started + 2000, seconds=2.0)
+        return self.runs[-1].shown()
+
+    def activate(self, id: str) -> None:
+        if id not in [version.id for version in self.versions]:
+            raise RequestError("tuning-version-not-found")
+        self.chain.append(id)
+
+    def back(self) -> str:
+        if len(self.chain) < 2:
+            raise RequestError("tuning-no-previous")
+        self.chain.pop()
+        return self.chain[-1]
+
+
+_BEGIN = 1_770_000_000_000

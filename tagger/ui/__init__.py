@@ -18,6 +18,7 @@ from tagger.services import Services
 from tagger.ui.draw_tab import build_draw_tab
 from tagger.ui.examples import example_route, load_examples
 from tagger.ui.files import STATIC
+from tagger.ui.owner import build_owner
 from tagger.ui.tag_tab import build_tag_tab
 from tagger.ui.theme import make_theme
 from tagger.ui.translations import PAGE, TAG_TAB
@@ -56,6 +57,9 @@ def build_app(services: Services) -> gr.Blocks:
             if services.draw is not None:
                 with gr.Tab(i18n("tab_draw"), id="draw"):
                     build_draw_tab(services, services.draw)
+                    tuning = services.draw.tuning
+                    if services.settings.owner_token.get_secret_value() and tuning is not None:
+                        build_owner(services.draw, tuning, services.settings.language)
     return app
 
 
