@@ -17,7 +17,7 @@ import yaml
 from PIL import Image
 
 from tagger import server
-from tagger.services import Services
+from tagger.services import Services, build_services
 from tagger.settings import Settings
 from tests import toy
 
@@ -65,6 +65,24 @@ def address(toy_services: Services) -> Iterator[str]:
     served = server.launch(toy_services)
     yield served.url
     served.close()
+
+
+@pytest.fixture(scope="module")
+def drawing_address(
+    toy_bundle: Path, toy_sketch_bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Where a server recognises drawings, too."""
+    settings = Settings(
+        bundle=str(toy_bundle),
+        sketch_bundle=str(toy_sketch_bundle),
+        data_dir=tmp_path_factory.mktemp("drawn"),
+        threads=1,
+    )
+    services = build_services(settings)
+    served = server.launch(services)
+    yield served.url
+    served.close()
+    services.close()
 
 
 def run(command: list[str] | str, folder: Path, bundle: Path) -> subprocess.CompletedProcess[str]:
@@ -134,6 +152,19 @@ def test_the_gradio_client_example_runs(desk: Path, toy_bundle: Path, address: s
     names = [name for name in toy.NAMES if repr(name) in ran.stdout.splitlines()[-1]]
     assert "red" in names
     assert len(names) == 10
+
+
+def test_the_drawing_examples_run(desk: Path, toy_bundle: Path, drawing_address: str) -> None:
+    here = ADDRESS.removesuffix("/")
+    program = code(section("Drawings"), "python").replace(here, drawing_address.removesuffix("/"))
+    ran = run([sys.executable, "-c", program], desk, toy_bundle)
+    assert ran.returncode == 0, ran.stderr
+    *words, saved = ran.stdout.splitlines()
+    assert words and all(re.match(r"[01]\.\d\d \S", line) for line in words)
+    assert saved == "1"
+    for line in code(section("Drawings"), "bash").splitlines():
+        ran = run(line.replace(".venv/bin/python", sys.executable), desk, toy_bundle)
+        assert ran.returncode == 0, (line, ran.stderr)
 
 
 def test_the_settings_are_there_with_the_defaults_that_are_stated(
