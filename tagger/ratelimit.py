@@ -5,10 +5,11 @@ A flood from one visitor is turned away before it costs anything, and nobody els
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from tagger.errors import LimitError
@@ -123,3 +124,32 @@ class Gate:
                     self._by_key[key] -= 1
                     if not self._by_key[key]:
                         del self._by_key[key]
+
+
+def client_address(peer: str, forwarded: Sequence[str], proxies: int) -> str:
+    """The address that a request comes from, behind reverse proxies.
+
+    Each proxy adds the address that it sees at the end of ``X-Forwarded-For``; what stands before
+    these additions came with the request, and may be anything.
+
+    Parameters
+    ----------
+    peer : str
+        Who is connected to us.
+    forwarded : sequence of str
+        Values of all ``X-Forwarded-For`` headers, in their order.
+    proxies : int
+        How many proxies are trusted to have added theirs.
+    """
+    entries = [entry.strip() for value in forwarded for entry in value.split(",")]
+    if proxies < 1 or not entries:
+        return peer
+    entry = entries[max(0, len(entries) - proxies)]
+    host, colon, _ = entry.rpartition(":")
+    # Some add the port: "192.0.2.1:4711", "[2001:db8::1]:4711".
+    for text in (entry, entry.strip("[]"), host.strip("[]") if colon else ""):
+        try:
+            return str(ipaddress.ip_address(text))
+        except ValueError:
+            continue
+    return peer

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tagger.collection.hub import Pusher, push_from
+from tagger.drawing import DrawServices
 from tagger.errors import SettingsError
+from tagger.ratelimit import client_address
 from tagger.services import Services, build_services
 from tagger.settings import Settings, unknown_variables
 
@@ -67,7 +74,10 @@ def launch(services: Services, *, host: str = "127.0.0.1", port: int = 0) -> Ser
         blocks.launch,
         server_name=f"[{host}]" if ":" in host and not host.startswith("[") else host,
         root_path=settings.root_path or None,
-        app_kwargs={"routes": [*api.routes(services), *ui.routes()]},
+        app_kwargs={
+            "routes": [*api.routes(services), *ui.routes()],
+            "middleware": [Middleware(ForwardedClient, proxies=settings.proxies)],
+        },
         max_file_size=int(settings.max_bytes),
         # Every kind of answer to "what went wrong" is ours; Gradio's may hold paths.
         show_error=False,
@@ -121,10 +131,58 @@ def serve(settings: Settings) -> None:
         print(f"Model: {model.name} {model.version} ({model.hash})")
         print(f"Page: {server.url}  REST API: {server.url}api/docs  Stop: Ctrl-C", flush=True)
         try:
-            stopped.wait()
+            with beside(services):
+                try:
+                    stopped.wait()
+                finally:
+                    server.close()
         finally:
-            server.close()
             services.close()
+
+
+@contextmanager
+def beside(services: Services) -> Iterator[None]:
+    """What a server does beside answering: it follows the current version of the recogniser, and
+    pushes drawings to the Hub, where that is set up, for the last time when the block ends.
+    """
+    settings, draw = services.settings, services.draw
+    pusher = None
+    if isinstance(draw, DrawServices):
+        if draw.tuning is not None:
+            draw.tuning.watch()
+        if settings.hub_dataset and settings.hub_token.get_secret_value():
+            store = draw.store
+            pusher = Pusher(lambda: push_from(store, settings))
+    try:
+        yield
+    finally:
+        if pusher is not None:
+            pusher.close()
+
+
+class ForwardedClient:
+    """Lets a request's client be whom the trusted proxies saw; see `tagger.ratelimit`.
+
+    Parameters
+    ----------
+    app : ASGI application
+        What is behind.
+    proxies : int
+        How many are trusted; with 0 no header is believed.
+    """
+
+    def __init__(self, app: ASGIApp, proxies: int) -> None:
+        self.app = app
+        self._proxies = proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if self._proxies and scope["type"] in ("http", "websocket"):
+            host, port = scope.get("client") or ("", 0)
+            forwarded = Headers(scope=scope).getlist("x-forwarded-for")
+            address = client_address(host, forwarded, self._proxies)
+            scope = {**scope, "client": (address, 0 if address != host else port)}
+        await self.app(scope, receive, send)
 
 
 @contextmanager
@@ -152,6 +210,8 @@ def _prepare_environment() -> None:
     """Keep libraries from calling home, and the start-up check of the own address off a proxy."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    # The web server would believe headers of whoever connects from this machine.
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in os.environ.get(name, "").split(",") if host]
         os.environ[name] = ",".join(dict.fromkeys([*hosts, *_LOCAL]))

@@ -104,14 +104,19 @@ def main(command: Sequence[str]) -> int:
     # Meant for the program. Unlike an ignored signal, a handler is not inherited by it.
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     program = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    threading.Thread(target=_end_with_server, args=(program,), daemon=True).start()
+    alone = threading.Event()
+    end = threading.Thread(target=_end_with_server, args=(program, alone), daemon=True)
+    end.start()
     code = program.wait()
+    if alone.is_set():
+        end.join()  # its children, too, and us
     return code if code >= 0 else 128 - code
 
 
-def _end_with_server(program: subprocess.Popen[bytes]) -> None:
+def _end_with_server(program: subprocess.Popen[bytes], alone: threading.Event) -> None:
     while os.read(0, 1):  # nothing ever comes
         continue
+    alone.set()
     os.killpg(0, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         program.wait(GRACE)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.errors import LimitError
-from tagger.ratelimit import Gate, TokenBuckets
+from tagger.ratelimit import Gate, TokenBuckets, client_address
 
 
 class Clock:
@@ -116,3 +116,39 @@ def test_who_waits_too_long_is_told_to_come_back() -> None:
     assert caught.value.code == "busy"
     with gate.place("b"):
         pass
+
+
+PEER = "10.0.0.9"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "expected"),
+    [
+        (0, ["192.0.2.1"], PEER),  # nobody is believed
+        (1, [], PEER),
+        (1, ["192.0.2.1"], "192.0.2.1"),
+        (1, ["1.1.1.1, 192.0.2.1"], "192.0.2.1"),  # what came before was written by the visitor
+        (1, ["1.1.1.1", "2.2.2.2,192.0.2.1"], "192.0.2.1"),
+        (2, ["1.1.1.1, 192.0.2.1, 10.0.0.1"], "192.0.2.1"),
+        (2, ["192.0.2.1"], "192.0.2.1"),  # it passed fewer proxies
+        (1, ["192.0.2.1:4711"], "192.0.2.1"),
+        (1, ["2001:DB8::1"], "2001:db8::1"),
+        (1, ["[2001:db8::1]"], "2001:db8::1"),
+        (1, ["[2001:db8::1]:4711"], "2001:db8::1"),
+        (1, ["unknown"], PEER),
+        (1, ["1.1.1.1, "], PEER),
+        (1, ["", "  "], PEER),
+        (1, ["<script>", "1.2.3.4.5"], PEER),
+        (1, ["9" * 100_000], PEER),
+    ],
+)
+def test_only_what_trusted_proxies_added_is_believed(
+    proxies: int, forwarded: list[str], expected: str
+) -> None:
+    assert client_address(PEER, forwarded, proxies) == expected
+
+
+@given(st.lists(st.text(max_size=40), max_size=3), st.text(max_size=60))
+def test_a_visitor_cannot_choose_an_address(written: list[str], more: str) -> None:
+    added = [*written, f"{more}, 192.0.2.7"]
+    assert client_address(PEER, added, 1) == "192.0.2.7"

@@ -17,10 +17,12 @@ import pytest
 
 from tagger.cli import main
 from tagger.errors import SettingsError, TaggerError
-from tagger.server import Server, free_port, launch, serve
+from tagger.server import Server, beside, free_port, launch, serve
 from tagger.services import Services, build_services
 from tagger.settings import Settings, load_settings
+from tests import learning
 from tests.api.checks import check_problem
+from tests.dataset_hub import REPOSITORY, TOKEN, serving
 from tests.fakes import make_services, picture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -201,6 +203,111 @@ def test_misspelt_settings_are_warned_of_at_the_start(
     assert "a-secret" not in caplog.text
 
 
+# --- behind reverse proxies
+
+STROKES = [[[0, 10], [5, 5]]]
+
+
+@contextlib.contextmanager
+def drawing(folder: Path, toy_bundle: Path, sketch: Path, **more: object) -> Iterator[Services]:
+    """Services with a recogniser, of which one address may ask a little."""
+    given = {"bundle": str(toy_bundle), "sketch_bundle": str(sketch), "data_dir": folder}
+    given |= {"threads": 1, "live_rate": 0.01, **more}
+    services = build_services(Settings(**given))
+    try:
+        yield services
+    finally:
+        services.close()
+
+
+def asked(web: httpx.Client, door: str, *forwarded: str) -> bool:
+    """Whether somebody is answered at a door, or told that they ask too often."""
+    headers = [("X-Forwarded-For", value) for value in forwarded]
+    if door == "rest":
+        answer = web.post("/api/v1/recognise", json={"strokes": STROKES}, headers=headers)
+        assert answer.status_code in (200, 429)
+        return answer.status_code == 200
+    call = web.post("/gradio_api/call/recognise", json={"data": [STROKES, 1, ""]}, headers=headers)
+    with web.stream("GET", f"/gradio_api/call/recognise/{call.json()['event_id']}") as stream:
+        return "event: complete" in "".join(stream.iter_text())
+
+
+def test_visitors_behind_a_proxy_have_a_rate_each(
+    tmp_path: Path, toy_bundle: Path, toy_sketch_bundle: Path
+) -> None:
+    with drawing(tmp_path, toy_bundle, toy_sketch_bundle, proxies=1) as services:
+        server = launch(services)
+        try:
+            with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as web:
+                for door, start in (("rest", 10), ("page", 20)):
+                    one, two = f"192.0.2.{start}", f"192.0.2.{start + 1}"
+                    other = "page" if door == "rest" else "rest"
+                    assert asked(web, door, one)
+                    assert not asked(web, door, one)
+                    assert not asked(web, other, one)  # the same rate behind either door
+                    assert asked(web, door, two)
+                    # Whoever writes a header of their own gains nothing.
+                    assert not asked(web, door, f"203.0.113.1, {one}")
+                    assert not asked(web, door, "203.0.113.1", one)
+        finally:
+            server.close()
+
+
+def test_without_a_trusted_proxy_no_header_is_believed(
+    tmp_path: Path, toy_bundle: Path, toy_sketch_bundle: Path
+) -> None:
+    with drawing(tmp_path, toy_bundle, toy_sketch_bundle) as services:
+        server = launch(services)
+        try:
+            with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as web:
+                assert asked(web, "rest", "192.0.2.1")
+                for number in range(2, 5):
+                    assert not asked(web, "rest", f"192.0.2.{number}")
+                    assert not asked(web, "page", f"192.0.2.{number}")
+        finally:
+            server.close()
+
+
+# --- beside answering
+
+
+def test_drawings_are_pushed_while_it_serves_and_at_its_end(
+    tmp_path: Path, toy_bundle: Path, toy_sketch_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    setup = {"hub_dataset": REPOSITORY, "hub_token": TOKEN, "live_rate": 100}
+    with serving() as remote:
+        monkeypatch.setattr(constants, "ENDPOINT", remote.url)
+        with drawing(tmp_path, toy_bundle, toy_sketch_bundle, **setup) as services:
+            assert services.draw is not None
+            with beside(services):
+                services.draw.save(STROKES, "cat", visitor=learning.ANN, consent=True)
+                services.draw.save(STROKES, "mine", visitor=learning.ANN)
+                assert remote.commits == []  # not with every drawing
+            assert [line["word"] for line in remote.lines("data")] == ["cat"]
+        for off in ({"hub_dataset": ""}, {"hub_token": ""}):
+            with drawing(tmp_path, toy_bundle, toy_sketch_bundle, **(setup | off)) as services:
+                assert services.draw is not None
+                with beside(services):
+                    services.draw.save(STROKES, "dog", visitor=learning.ANN, consent=True)
+        assert len(remote.commits) == 1
+
+
+def test_a_server_follows_what_another_process_makes_live(tmp_path: Path, toy_bundle: Path) -> None:
+    world = learning.World(tmp_path, learning.make_bundle(tmp_path / "toy-sketch"))
+    world.fill(*learning.GOOD)
+    shipped = world.bundle
+    with drawing(world.data, toy_bundle, shipped, live_rate=100) as services, beside(services):
+        _, tuning = world.start()
+        run = learning.finished(tuning, tuning.start("refit")["id"])
+        draw = services.draw
+        assert run["version"] and draw is not None and draw.tuning is not None
+        learning.until(lambda: draw.tuning.live == run["version"])
+        assert draw.about["words"] == 6
+        world.close()
+
+
 def test_free_ports_can_be_listened_on() -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)) as listening:
@@ -208,7 +315,18 @@ def test_free_ports_can_be_listened_on() -> None:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_the_process_ends_well_when_told_to(toy_bundle: Path, stop: signal.Signals) -> None:
+def test_the_process_ends_well_when_told_to(
+    toy_bundle: Path, toy_sketch_bundle: Path, tmp_path: Path, stop: signal.Signals
+) -> None:
+    with serving() as remote:
+        check_process(toy_bundle, toy_sketch_bundle, tmp_path, stop, remote.url)
+        # What was given with consent was pushed before the end.
+        assert [line["word"] for line in remote.lines("data")] == ["cat"]
+
+
+def check_process(
+    toy_bundle: Path, toy_sketch_bundle: Path, data: Path, stop: signal.Signals, hub: str
+) -> None:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TAGGER_", "GRADIO_"))}
     process = subprocess.Popen(
         [sys.executable, "app.py"],
@@ -219,6 +337,11 @@ def test_the_process_ends_well_when_told_to(toy_bundle: Path, stop: signal.Signa
             "TAGGER_PORT": "0",
             "TAGGER_THREADS": "1",
             "TAGGER_THREDS": "2",
+            "TAGGER_SKETCH_BUNDLE": str(toy_sketch_bundle),
+            "TAGGER_DATA_DIR": str(data),
+            "TAGGER_HUB_DATASET": REPOSITORY,
+            "TAGGER_HUB_TOKEN": TOKEN,
+            "HF_ENDPOINT": hub,
             # A proxy that is not there must not keep the server from starting.
             "http_proxy": "http://127.0.0.1:9",
             "HTTP_PROXY": "http://127.0.0.1:9",
@@ -237,6 +360,10 @@ def test_the_process_ends_well_when_told_to(toy_bundle: Path, stop: signal.Signa
         (url,) = re.findall(r"Page: (\S+)", said)
         with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
             assert client.get("/readyz").status_code == 200
+            drawing = {"strokes": STROKES, "label": "cat", "consent": True}
+            visitor = {"X-Visitor": learning.ANN}
+            saved = client.post("/api/v1/drawings", json=drawing, headers=visitor)
+            assert saved.status_code == 201, saved.text
         process.send_signal(stop)
         _, problems = process.communicate(timeout=60)
         assert process.returncode == 0, problems

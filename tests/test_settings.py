@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from tagger.errors import LimitError, SettingsError
 from tagger.images import ImageLimits, read
-from tagger.settings import Settings, load_settings, unknown_variables
+from tagger.settings import Settings, load_settings, program_environment, unknown_variables
 from tests import pictures
 
 
@@ -64,6 +64,8 @@ def test_default_threads_are_the_usable_cpus() -> None:
         ("TAGGER_MAX_MEMORY", "1GiB", "max_memory", 2**30),
         ("TAGGER_MAX_FILES", "5", "max_files", 5),
         ("TAGGER_DATA_DIR", "/data", "data_dir", Path("/data")),
+        ("TAGGER_TRAINING_DATA", "/drawings", "training_data", "/drawings"),
+        ("TAGGER_PROXIES", "2", "proxies", 2),
         ("TAGGER_LANGUAGE", "JA", "language", "ja"),
         ("TAGGER_LOG_LEVEL", "DEBUG", "log_level", "debug"),
         ("GRADIO_SERVER_NAME", "0.0.0.0", "host", "0.0.0.0"),
@@ -104,6 +106,8 @@ def test_options_win_over_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         ("TAGGER_PORT", "99999"),
         ("TAGGER_PORT", "http"),
         ("TAGGER_PORT", "-1"),
+        ("TAGGER_PROXIES", "-1"),
+        ("TAGGER_PROXIES", "all"),
         ("TAGGER_ROOT_PATH", "tagger"),
         ("TAGGER_THREADS", "0"),
         ("TAGGER_THREADS", "2.5"),
@@ -189,3 +193,16 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="TAGGER_HUB_DATASET") as caught:
         load_settings()
     assert "pa55word" not in str(caught.value)
+
+
+def test_a_program_that_we_start_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE", "HUB_TOKEN", "OWNER_TOKEN"):
+        monkeypatch.setenv(f"TAGGER_{name}", "pa55word")
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    monkeypatch.setenv("TAGGER_THREADS", "3")
+    given = program_environment(Path("/here"))
+    assert "pa55word" not in str(given)
+    assert given["PYTHONPATH"] == f"/here{os.pathsep}/elsewhere"
+    assert given["TAGGER_THREADS"] == "3" and given["PATH"] == os.environ["PATH"]
+    monkeypatch.delenv("PYTHONPATH")
+    assert program_environment(Path("/here"))["PYTHONPATH"] == "/here"
