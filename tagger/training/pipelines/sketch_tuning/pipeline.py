@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from tagger.training.pipelines.sketch_tuning import nodes
+from tagger.training.pipelines.sketch_tuning import candidate, nodes
 
 _SETTINGS = "params:sketch_tuning"
 _WORK = "params:work"
@@ -61,7 +61,7 @@ def create_pipeline() -> Pipeline:
                 "candidate_parity",
             ),
             Node(
-                nodes.write_candidate,
+                candidate.write_candidate,
                 [
                     "live",
                     "collected",
