@@ -23,6 +23,9 @@ _ROWS = 16_384
 _QUERIES = 256
 # Beyond the rounding of a product of unit vectors in float32, by some ten times.
 _MARGIN = np.float32(1e-5)
+# Beyond so many neighbours they are taken in the order of the product: to score all again takes
+# long, and nobody looks that far for the sake of one of them.
+_DEEP = 1_024
 # Numbers widened at once: they stay in a core's own memory until they are multiplied.
 _WIDENED = 1 << 18
 # Numbers gathered at once to be scored again.
@@ -64,10 +67,29 @@ def nearest(
     rows = np.full((len(queries), k), -1, np.int64)
     cosines = np.full((len(queries), k), -np.inf, np.float32)
     if k:
-        for start in range(0, len(queries), _QUERIES):
-            part = slice(start, start + _QUERIES)
+        step = _QUERIES if k <= _DEEP else max(1, _QUERIES * _ROWS // len(vectors))
+        find = _nearest if k <= _DEEP else _ranking
+        for start in range(0, len(queries), step):
+            part = slice(start, start + step)
             own = None if skip is None else skip[part]
-            rows[part], cosines[part] = _nearest(queries[part], vectors, k, alive, own)
+            rows[part], cosines[part] = find(queries[part], vectors, k, alive, own)
+    return rows, cosines
+
+
+def _ranking(
+    queries: Floats, vectors: Vectors, k: int, alive: Bools | None, skip: Ints | None
+) -> tuple[Ints, Floats]:
+    """The same for a large part of all rows, in the order of the product itself."""
+    rough = _product(queries, vectors)
+    np.clip(rough, -1, 1, out=rough)
+    if alive is not None:
+        rough[:, ~alive] = -np.inf
+    if skip is not None:
+        asking = np.flatnonzero(skip >= 0)
+        rough[asking, skip[asking]] = -np.inf
+    rows = np.argsort(-rough, axis=1, kind="stable")[:, :k]
+    cosines = np.take_along_axis(rough, rows, axis=1)
+    rows[np.isneginf(cosines)] = -1
     return rows, cosines
 
 

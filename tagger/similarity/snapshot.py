@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.similarity import exact
-from tagger.similarity.hnsw import EXPANSION_SEARCH, Graph
+from tagger.similarity.hnsw import Graph
 from tagger.similarity.items import Item
 from tagger.similarity.labels import Labels
 
@@ -150,8 +150,7 @@ class Snapshot:
     def _proposed(
         self, graph: Graph, queries: Floats, k: int, skip: Ints | None
     ) -> tuple[Ints, Floats]:
-        wanted = min(max(k + _SPARE, EXPANSION_SEARCH), max(self.size, 1))
-        asked, keys = graph.find(queries, wanted)
+        asked, keys = graph.find(queries, min(k + _SPARE, self.size))
         known = self.keys[: self.count]
         rows = np.searchsorted(known, keys)
         good = rows < self.count

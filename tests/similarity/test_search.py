@@ -68,6 +68,22 @@ def test_blocks_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> Non
         assert (alone[0] == rows[number]).all()
 
 
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+def test_whole_rankings_are_those_of_a_sort_as_well(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    vectors, queries = unit(rng.normal(size=(60, 8))).astype(kind), unit(rng.normal(size=(9, 8)))
+    alive, skip = rng.random(60) < 0.7, rng.integers(-1, 60, 9)
+    rows, cosines = exact.nearest(queries, vectors, 60, alive=alive, skip=skip)
+    monkeypatch.setattr(exact, "_DEEP", 5)
+    monkeypatch.setattr(exact, "_QUERIES", 2)
+    monkeypatch.setattr(exact, "_ROWS", 100)
+    deep, near = exact.nearest(queries, vectors, 60, alive=alive, skip=skip)
+    assert (deep == rows).all()
+    np.testing.assert_allclose(near, cosines, atol=1e-6)
+
+
 def test_more_is_asked_than_there_is() -> None:
     vectors = unit(np.eye(3, dtype=np.float32))
     rows, _ = exact.nearest(vectors, vectors, 9)
