@@ -24,7 +24,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Mount, Route
 
 import tagger
-from tagger import api_docs, api_draw, api_models, intake
+from tagger import api_docs, api_draw, api_models, api_tuning, intake
 from tagger.errors import LimitError, RequestError, TaggerError
 from tagger.intake import WaitingLine, bounded, check_announced
 from tagger.languages import Language
@@ -220,6 +220,7 @@ def create_api(services: Services) -> FastAPI:
         return JSONResponse({"models": [model], "recogniser": recogniser, "limits": limits})
 
     api_draw.add_routes(app, services)
+    api_tuning.add_routes(app, services)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:

@@ -139,13 +139,17 @@ def _operation(
     )
 
 
+# Who may not be anybody says who they are in a header, which a form without a script cannot send.
+_NEEDS_HEADER = frozenset({"401", "403"})
+
+
 def _form(path: str, method: str, operation: Mapping[str, Any], upload: bool) -> str:
     """A form that sends a real request, where a form without a script can."""
     parameters = operation.get("parameters", [])
     if upload:
         # A form that posts cannot fill the query as well: it shows the defaults.
         fields = ['<label>file <input type="file" name="file" multiple required></label>']
-    elif method == "get" and "401" not in operation["responses"] and "{" not in path:
+    elif method == "get" and "{" not in path and not _NEEDS_HEADER & set(operation["responses"]):
         fields = [_field(p) for p in parameters if p["in"] == "query"]
     else:
         return ""

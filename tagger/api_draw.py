@@ -43,7 +43,7 @@ _VISITOR = Header(
     alias="X-Visitor",
     description="An id of your own, random: 16 to 64 letters, digits, hyphens and underscores.",
 )
-_TOKEN = Header(description="`Bearer` and the token of the app's owner.")
+TOKEN = Header(description="`Bearer` and the token of the app's owner.")
 _ID = Path(max_length=64, description="Of a drawing of your own.")
 _WORD = Path(max_length=64, description="A word that people taught.")
 
@@ -84,7 +84,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         forty times a second, so a drawing can be sent while it grows.
         """
         service, who = draw(), _visitor(visitor)
-        client = _client(request)
+        client = client_of(request)
         # Before the body is looked at: a flood should cost nothing.
         service.admit(who, client)
         body = await read_json_body(request, MAX_BODY)
@@ -94,7 +94,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
             return service.recognise(drawn, top=top, visitor=who, client=client, admitted=True)
 
         found = await in_thread(work)
-        return _answer(found.to_dict(lang or language(request)), lang or language(request))
+        return answer(found.to_dict(lang or language(request)), lang or language(request))
 
     @app.post(
         "/v1/drawings",
@@ -116,7 +116,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         """
         service, who = draw(), _known_visitor(visitor)
         body = await read_json_body(request, MAX_BODY)
-        client = _client(request)
+        client = client_of(request)
 
         def work() -> Any:
             data = parse_json_object(body)
@@ -132,7 +132,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
             )
 
         saved = await in_thread(work)
-        return _answer(saved.to_dict(), status=200 if saved.duplicate else 201)
+        return answer(saved.to_dict(), status=200 if saved.duplicate else 201)
 
     @app.get(
         "/v1/drawings",
@@ -154,7 +154,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         page = await in_thread(
             lambda: service.gallery(who, label=label, offset=offset, limit=limit)
         )
-        return _answer(
+        return answer(
             {"total": page.total, "drawings": [drawing.to_dict() for drawing in page.drawings]}
         )
 
@@ -168,7 +168,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
     async def withdraw_drawings(visitor: Annotated[str | None, _VISITOR] = None) -> Response:
         """Delete everything that was saved under the visitor's id, and what was learnt from it."""
         service, who = draw(), _known_visitor(visitor)
-        return _answer({"deleted": await in_thread(lambda: service.withdraw(who))})
+        return answer({"deleted": await in_thread(lambda: service.withdraw(who))})
 
     @app.get(
         "/v1/drawings/export",
@@ -184,7 +184,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
             Query(description="Quick, Draw!'s lines, raw or simplified; Parquet; MNIST-style."),
         ] = "ndjson",
         visitor: Annotated[str | None, _VISITOR] = None,
-        authorization: Annotated[str | None, _TOKEN] = None,
+        authorization: Annotated[str | None, TOKEN] = None,
     ) -> Response:
         """The app's owner gets all that was given with consent, a visitor all of their own.
 
@@ -195,7 +195,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         if authorization is None:
             whose = _known_visitor(visitor)
         else:
-            _owner(service, authorization, _client(request))
+            owner_only(service, authorization, client_of(request))
 
         def work() -> BinaryIO:
             # Closed by whoever reads it out.
@@ -236,7 +236,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         body = await read_json_body(request, _MAX_SMALL_BODY)
         label = _text(parse_json_object(body), "label")
         drawing = await in_thread(lambda: service.relabel(id, label, who))
-        return _answer(drawing.to_dict())
+        return answer(drawing.to_dict())
 
     @app.delete(
         "/v1/drawings/{id}",
@@ -251,7 +251,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         """Delete one of your drawings, and what was learnt from it."""
         service, who = draw(), _known_visitor(visitor)
         await in_thread(lambda: service.delete(id, who))
-        return _answer({"deleted": 1})
+        return answer({"deleted": 1})
 
     @app.get(
         "/v1/words",
@@ -273,7 +273,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         service, who = draw(), _visitor(visitor)
         chosen = lang or language(request)
         found = await in_thread(lambda: service.words(query, lang=chosen, visitor=who, limit=limit))
-        return _answer({"words": [word.to_dict(chosen) for word in found]}, chosen)
+        return answer({"words": [word.to_dict(chosen) for word in found]}, chosen)
 
     @app.put(
         "/v1/words/{word}",
@@ -285,16 +285,16 @@ def add_routes(app: FastAPI, services: Services) -> None:
     async def accept_word(
         request: Request,
         word: Annotated[str, _WORD],
-        authorization: Annotated[str | None, _TOKEN] = None,
+        authorization: Annotated[str | None, TOKEN] = None,
     ) -> Response:
         """The app's owner lets every recogniser know a word that somebody taught.
 
         It is learnt from the drawings that were given with consent.
         """
         service = draw()
-        _owner(service, authorization, _client(request))
+        owner_only(service, authorization, client_of(request))
         await in_thread(lambda: service.accept(word))
-        return _answer({"accepted": list(await in_thread(lambda: service.accepted))})
+        return answer({"accepted": list(await in_thread(lambda: service.accepted))})
 
     @app.delete(
         "/v1/words/{word}",
@@ -306,16 +306,17 @@ def add_routes(app: FastAPI, services: Services) -> None:
     async def reject_word(
         request: Request,
         word: Annotated[str, _WORD],
-        authorization: Annotated[str | None, _TOKEN] = None,
+        authorization: Annotated[str | None, TOKEN] = None,
     ) -> Response:
         """Only those who drew it know the word then."""
         service = draw()
-        _owner(service, authorization, _client(request))
+        owner_only(service, authorization, client_of(request))
         await in_thread(lambda: service.reject(word))
-        return _answer({"accepted": list(await in_thread(lambda: service.accepted))})
+        return answer({"accepted": list(await in_thread(lambda: service.accepted))})
 
 
-def _answer(data: Any, lang: str | None = None, status: int = 200) -> JSONResponse:
+def answer(data: Any, lang: str | None = None, status: int = 200) -> JSONResponse:
+    """An answer that nobody keeps, in a language if it holds words of one."""
     headers = {"Cache-Control": "no-store"}
     if lang is not None:
         headers["Content-Language"] = lang
@@ -333,7 +334,8 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
 _VISITOR_FORM = re.compile(models.VISITOR_PATTERN)
 
 
-def _client(request: Request) -> str:
+def client_of(request: Request) -> str:
+    """The address that a request comes from, or nothing where it is not known."""
     return request.client.host if request.client is not None else ""
 
 
@@ -350,7 +352,14 @@ def _known_visitor(visitor: str | None) -> str:
     return visitor
 
 
-def _owner(service: DrawServices, authorization: str | None, client: str) -> None:
+def owner_only(service: DrawServices, authorization: str | None, client: str) -> None:
+    """Let the app's owner pass and nobody else.
+
+    Raises
+    ------
+    TaggerError
+        As `DrawServices.check_owner`.
+    """
     scheme, _, token = (authorization or "").partition(" ")
     service.check_owner(token.strip() if scheme.lower() == "bearer" else "", client)
 

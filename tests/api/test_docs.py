@@ -83,6 +83,11 @@ def test_every_address_is_described(openapi: dict[str, Any]) -> None:
         "/v1/drawings/{id}": {"patch", "delete"},
         "/v1/words": {"get"},
         "/v1/words/{word}": {"put", "delete"},
+        "/v1/tuning": {"get"},
+        "/v1/tuning/runs": {"post"},
+        "/v1/tuning/runs/{id}": {"get", "delete"},
+        "/v1/tuning/versions/{id}": {"post"},
+        "/v1/tuning/back": {"post"},
     }
     assert openapi["servers"] == [{"url": "/api"}]
     for methods in openapi["paths"].values():
