@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from tagger import cli_tuning
+
 if TYPE_CHECKING:
     from tagger.collection import Drawing, NewDrawing, Store
 
@@ -33,8 +35,9 @@ def add_parser(commands: Any) -> None:
     """Add ``drawings`` and its commands to the parser of the command line."""
     parser = commands.add_parser(
         "drawings",
-        help="list, count, export, import, push and withdraw collected drawings",
-        description="Manage the drawings that people gave. TAGGER_DATABASE says where they are.",
+        help="list, count, export, import, push and withdraw collected drawings; learn from them",
+        description="Manage the drawings that people gave, and learn from them for good. "
+        "TAGGER_DATABASE says where they are.",
     )
     parser.add_argument("--lang", choices=("en", "ja"), help="language of messages (en)")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
@@ -92,6 +95,8 @@ def add_parser(commands: Any) -> None:
     whose.add_argument("--contributor", help="all of the contributor with this hash")
     whose.add_argument("--id", nargs="+", dest="ids", help="these drawings")
     withdraw.add_argument("--yes", action="store_true", help="do not ask")
+
+    cli_tuning.add_actions(actions)
 
 
 def _positive(text: str) -> int:

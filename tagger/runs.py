@@ -47,7 +47,7 @@ class Run:
     Attributes
     ----------
     id : str
-        UTC date and time of its start, and four random digits.
+        UTC date and time of its start, and four digits more.
     kind : {"refit", "tuning"}
         The last layer by itself, or more of the network by training.
     state : {"running", "done", "failed", "cancelled"}
@@ -220,7 +220,9 @@ class Runs:
         """
         now = now_ms()
         stamp = datetime.fromtimestamp(now / 1000, UTC).strftime("%Y%m%d-%H%M%S")
-        run = Run(f"{stamp}-{secrets.token_hex(2)}", kind, "running", now, None, parameters, data)
+        # The last digits go up with the milliseconds, so that ids are in the order of their runs.
+        id = f"{stamp}-{now % 1000:03x}{secrets.randbelow(16):x}"
+        run = Run(id, kind, "running", now, None, parameters, data)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.path(run.id).mkdir()
         self.save(run)

@@ -153,3 +153,11 @@ def until(look: Callable[[], Any], good: Callable[[Any], bool] = bool) -> Any:
     while not good(seen := look()):
         time.sleep(0.01)
     return seen
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs: one that has ended and that nobody asked after does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return False

@@ -22,7 +22,7 @@ from tagger.sketch_bundle import SketchBundle
 from tagger.strokes import digest, parse
 from tagger.tuning import TuningService
 from tests import learning, trainer
-from tests.learning import ANN, BOB, GOOD, IDLE, KNOWN, WRONG, World, drawn, finished, until
+from tests.learning import ANN, BOB, GOOD, IDLE, KNOWN, WRONG, World, alive, drawn, finished, until
 
 
 @pytest.fixture(scope="session")
@@ -618,13 +618,6 @@ def test_what_a_training_needs(world: World, missing: str, why: str) -> None:
 
 
 # --- ending what is running
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (OSError, IndexError):
-        return False
 
 
 def running(world: World, tuning: TuningService, way: int) -> tuple[str, list[int]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tagger.worker import Worker
-from tests.learning import until
+from tests.learning import alive, until
 
 ROOT = Path(__file__).resolve().parents[1]
 # It starts a child that does not care for signals, tells both numbers, and does the rest.
@@ -24,13 +24,6 @@ with open("part", "w") as file:
     file.write(f"{os.getpid()} {child.pid}")
 os.replace("part", "pids")
 """
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (OSError, IndexError):
-        return False
 
 
 def start(folder: Path, program: str) -> Worker:
