@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -103,9 +105,11 @@ def _learn(options: argparse.Namespace) -> int:
             while not tuning.wait(_LOOK):
                 line.show(tuning.run(run["id"], lang)["progress"])
         except KeyboardInterrupt:
-            tuning.cancel(run["id"])
-            tuning.wait()
-            line.clear()
+            with _undisturbed():
+                line.clear()
+                line.write("Ending …")
+                tuning.cancel(run["id"])
+                tuning.wait()
             raise
         line.clear()
         run = tuning.run(run["id"], lang)
@@ -118,6 +122,19 @@ def _learn(options: argparse.Namespace) -> int:
     if run["version"]:
         line.write(f"Live from now on: {run['version']}, after {run['seconds']:.1f} s.")
     return FAILED if run["state"] == "failed" else OK if run["version"] else REFUSED
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let nobody interrupt what takes seconds and must be done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Line:

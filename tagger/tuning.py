@@ -165,7 +165,7 @@ class _Active:
     begun: threading.Event = field(default_factory=threading.Event)
     # From then on only its end is written down.
     over: bool = False
-    thread: threading.Thread | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
     written: float = -math.inf
 
 
@@ -364,13 +364,12 @@ class TuningService:
             active = _Active(run)
             work = self._refit if refits else self._tune
             locks = ExitStack()
-            active.thread = threading.Thread(
+            threading.Thread(
                 target=self._go,
                 args=(active, lambda: work(active, given), locks),
                 name="tuning",
                 daemon=True,
-            )
-            active.thread.start()
+            ).start()
             self._active = active
             locks.push(stack.pop_all())
             active.begun.set()
@@ -398,10 +397,8 @@ class TuningService:
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until no run goes on in this process, at most so long; whether that is so."""
         active = self._active
-        if active is not None and active.thread is not None:
-            active.thread.join(seconds)
-            return not active.thread.is_alive()
-        return True
+        # Not the thread itself: a join that is interrupted takes it for ended ever after.
+        return active is None or active.ended.wait(seconds)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -433,6 +430,8 @@ class TuningService:
             for run in self._runs.known(_MOST_RUNS):
                 if run.state == "running" and (own is None or run.id != own.run.id):
                     stopped = replace(run, state="failed", error="stopped", ended=now_ms())
+                    if (self._runs.path(run.id) / _CANCEL).exists():
+                        stopped = replace(stopped, state="cancelled", error=None)
                     with contextlib.suppress(OSError):
                         self._runs.save(stopped)
                     self._clean(run.id)
@@ -465,7 +464,10 @@ class TuningService:
             self._log(run.id, caught)
             run, error = replace(run, state="failed"), "failed"
         active.over = True
-        with locks:
+        with ExitStack() as last:
+            last.callback(active.ended.set)
+            last.callback(setattr, self, "_active", None)
+            last.enter_context(locks)
             progress = dict(active.progress)
             if run.kind == "tuning":
                 path = self._runs.path(run.id) / PROGRESS_FILE
@@ -487,7 +489,6 @@ class TuningService:
             except OSError:
                 _log.exception("the end of run %s could not be written", run.id)
             _log.info("run %s: %s", run.id, run.said() or run.state)
-            self._active = None
 
     def _log(self, id: str, error: Exception) -> None:
         """Let the run's own log say what went wrong, its last line in short."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from tagger import cli, tuning
 from tests import learning, trainer
 from tests.learning import GOOD, IDLE, TRAINER, World, alive
 
+ROOT = Path(__file__).resolve().parents[1]
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -124,6 +128,34 @@ def test_interrupting_cancels(run: Run, world: World, monkeypatch: pytest.Monkey
     assert "training, epoch 1: loss 2.500, frozen 50.0%, held back 25.0%" in err
     (pids,) = [path.read_text().split() for path in (world.data / "tuning").glob("*/pids")]
     assert not any(alive(int(pid)) for pid in pids)
+
+
+def test_whoever_is_impatient_leaves_nothing_behind(world: World, tmp_path: Path) -> None:
+    """Two interrupts in a row, as of a shell's Ctrl-C pressed twice."""
+    world.fill(*GOOD)
+    program = (
+        "import sys; from tagger import cli, tuning\n"
+        "defaults = tuning.TuningService.__init__.__kwdefaults__\n"
+        f"defaults.update(program={TRAINER!r}, installed=lambda: True)\n"
+        f"sys.exit(cli.main(['drawings', 'tune', '--set', 'seed={trainer.PATIENT}']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        (file,) = learning.until(lambda: list((world.data / "tuning").glob("*/pids")))
+        pids = [int(pid) for pid in file.read_text().split()]
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        while "Ending" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+    finally:
+        process.kill()
+        process.communicate()
+    assert not any(map(alive, pids))
+    assert world.start()[1].run(file.parent.name)["state"] == "cancelled"
 
 
 @pytest.mark.parametrize(

@@ -727,7 +727,8 @@ def test_a_server_that_ends_ends_its_run(world: World) -> None:
     assert "server stopped" in run["said"]
 
 
-def test_a_run_whose_server_died_has_failed(world: World) -> None:
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_run_whose_server_died_has_failed(world: World, cancelled: bool) -> None:
     world.fill(*GOOD)
     _, tuning = world.start()
     id = learn(tuning)["id"]
@@ -738,9 +739,12 @@ def test_a_run_whose_server_died_has_failed(world: World) -> None:
     (folder / "run.json").write_text(json.dumps(run))
     (folder / "drawings.ndjson").write_text("what people drew")
     (folder / "candidate").mkdir()
+    if cancelled:
+        (folder / "cancel").touch()
     _, tuning = world.start()
     (shown,) = tuning.state().to_dict("en")["runs"]
-    assert (shown["state"], shown["error"]) == ("failed", "stopped")
+    expected = ("cancelled", None) if cancelled else ("failed", "stopped")
+    assert (shown["state"], shown["error"]) == expected
     assert tuning.state().running is None
     assert {entry.name for entry in folder.iterdir()} == {"run.json"}
     assert learn(tuning)["state"] == "done"
