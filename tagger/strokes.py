@@ -265,7 +265,7 @@ def _distance(px: Any, py: Any, x: Any, y: Any, dx: Any, dy: Any) -> npt.NDArray
 
 
 def rasterise(
-    strokes: Sequence[Stroke],
+    strokes: Sequence[Stroke] | Sequence[Sequence[Sequence[float]]],
     size: int = SIZE,
     *,
     width: float = WIDTH,
@@ -283,6 +283,8 @@ def rasterise(
 
     Parameters
     ----------
+    strokes : Strokes, or a list as `parse` takes it
+        What to draw.
     size : int
         Side in pixels.
     width, margin : float
@@ -292,7 +294,10 @@ def rasterise(
         share (0-1) of the drawing's whole length that the pen had gone at that nearest point. So
         C is 1 or 2.
     """
-    picture: Floats = rasterise_many([strokes], size, width=width, margin=margin, order=order)[0]
+    drawn = [stroke for stroke in strokes if isinstance(stroke, Stroke)]
+    if len(drawn) < len(strokes):
+        drawn = list(parse(strokes))
+    picture: Floats = rasterise_many([drawn], size, width=width, margin=margin, order=order)[0]
     return picture
 
 

@@ -218,3 +218,11 @@ def test_a_straight_line_keeps_its_ends() -> None:
     x = np.linspace(0, 100, 50).astype(np.float32)
     (line,) = strokes.simplify((Stroke(x, x),))
     assert line.x.tolist() == [0, 255]
+
+
+def test_a_list_is_drawn_as_the_strokes_that_it_holds() -> None:
+    data = [[[0, 40, 80], [0, 90, 10]], [[5, 6], [70, 3]]]
+    expected = strokes.rasterise(strokes.parse(data), 24, order=True)
+    np.testing.assert_array_equal(strokes.rasterise(data, 24, order=True), expected)
+    with pytest.raises(StrokesError):
+        strokes.rasterise([[[0, 1], [0]]], 24)

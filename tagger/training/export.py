@@ -87,6 +87,38 @@ def halve(source: Path, target: Path) -> None:
     _write(target, model.SerializeToString())
 
 
+def make_planes_optional(path: Path) -> None:
+    """Let a model whose input is ``[N, P, S, S]`` take fewer planes, at least one; others are 0.
+
+    So who knows nothing of the further planes gives the first one alone.
+    """
+    model = onnx.load(path)
+    graph = model.graph
+    entry = graph.input[0]
+    axis = entry.type.tensor_type.shape.dim[1]
+    planes = axis.dim_value
+    axis.Clear()
+    axis.dim_param = "planes"
+    for node in graph.node:
+        node.input[:] = ["every_plane" if name == entry.name else name for name in node.input]
+    zero, one, every = ("planes_from", "planes_first", "planes_all")
+    for name, value in ((zero, 0), (one, 1), (every, planes)):
+        graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
+    before = [
+        helper.make_node("Slice", [entry.name, zero, one, one], ["first_plane"]),
+        helper.make_node("Sub", ["first_plane", "first_plane"], ["empty_plane"]),
+        helper.make_node(
+            "Concat", [entry.name, *["empty_plane"] * (planes - 1)], ["enough_planes"], axis=1
+        ),
+        helper.make_node("Slice", ["enough_planes", zero, every, one], ["every_plane"]),
+    ]
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*before, *nodes])
+    onnx.checker.check_model(model, full_check=True)
+    _write(path, model.SerializeToString())
+
+
 def largest_difference(
     wrapped: ExportedTagger,
     model: Path,

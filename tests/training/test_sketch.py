@@ -163,6 +163,17 @@ def test_only_the_wanted_splits_and_so_many_of_each_are_read(folder: Path) -> No
     assert len(digits) == 20 and set(digits.splits) == {"val"}
 
 
+def test_the_order_of_the_ink_may_be_left_out(bundle: Path) -> None:
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(str(bundle / "model.onnx"))
+    both = np.random.default_rng(0).random((3, 2, 24, 24)).astype(np.float32)
+    both[:, 1] = 0
+    whole, alone = (session.run(None, {"input": x}) for x in (both, both[:, :1]))
+    for a, b in zip(whole, alone, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
 def test_a_run_that_was_cut_ends_where_a_whole_one_does(folder: Path, tmp_path: Path) -> None:
     drawings = read_sketches(folder / "sketches.parquet")
     settings = {"channels": (8, 8), "blocks": (1, 0), "width": 8, "batch": 16, "versions": 2}
