@@ -210,3 +210,13 @@ def test_every_row_of_figures_stands_in_the_model_card(real_bundle: Path) -> Non
     card = (real_bundle / "README.md").read_text(encoding="utf-8").splitlines()
     rows = [line for line in between("figures").splitlines() if line.startswith("|")]
     assert [row for row in rows if row not in card] == []
+
+
+def test_every_row_of_the_drawings_figures_stands_in_their_card() -> None:
+    card = ROOT / "exported" / "sketch" / "README.md"
+    if not card.exists():
+        pytest.skip("the shipped recogniser is not exported")
+    lines = card.read_text(encoding="utf-8").splitlines()
+    rows = [line for line in between("sketch figures").splitlines() if line.startswith("|")]
+    assert len(rows) >= 6
+    assert [row for row in rows if row not in lines] == []
