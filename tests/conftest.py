@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,12 @@ hypothesis.settings.register_profile("tagger", deadline=None)
 hypothesis.settings.load_profile("tagger")
 
 REAL_BUNDLE = Path(__file__).resolve().parents[1] / "exported" / "illustration"
+
+
+def pytest_configure() -> None:
+    """Let the programs that tests start be interrupted: what a shell runs behind ignores that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
