@@ -400,7 +400,7 @@ def tune_memory(
     log.info("memory: %s, cross-entropy %.4f", spec, cost)
     fresh = [(embedding[rows], said[rows]) for rows in groups[1::2]]
     # Some of each have to be left to be asked about.
-    most = min(len(rows) for rows in groups[1::2]) - 1
+    most = min((len(rows) for rows in groups[1::2]), default=0) - 1
     return {
         "spec": spec.model_dump(),
         "report": {
