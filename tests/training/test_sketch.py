@@ -69,6 +69,9 @@ def test_the_bundle_holds_what_its_card_and_its_readers_need(bundle: Path) -> No
     assert f"{100 * facts['few_shot']['ours']['5_shot']['accuracy']:.1f} %" in card
     assert {"ours", "pixels", "doodlenet"} <= set(facts["few_shot"])
     assert facts["training"]["epochs"] == 5 and "the last 3 of them a second run" in card
+    closer = facts["fitted"]["closer"]
+    assert config["network"]["closer"] is closer and ("a tenth closer" in card) is closer
+    assert f"the temperature, {facts['fitted']['temperature']:.3f}" in card
     assert facts["digits"]["drawings"] == 30
     assert facts["taught_words"]["characters"] == 11
     assert config["memory"]["scale"] > 0

@@ -111,10 +111,12 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
             ),
             "\n".join(lines),
         ]
-    parity = facts["parity"]
+    parity, fitted = facts["parity"], facts["fitted"]
     parts += [
         "## The file",
         (
+            f"{_views(fitted)} On validation drawings were fitted: what is added to the logits of "
+            f"the digits, {fitted['lift']:.2f}, and the temperature, {fitted['temperature']:.3f}. "
             f"Torch and ONNX in float32 differ by at most "
             f"{parity['float32']['probabilities']:.1e} in probabilities and "
             f"{parity['float32']['embedding']:.1e} in the embedding over {parity['drawings']} "
@@ -146,6 +148,12 @@ def _in_two_runs(training: Mapping[str, Any]) -> str:
     if not recipe.get("start"):
         return ""
     return f", the last {recipe['epochs']} of them a second run from the weights of the first"
+
+
+def _views(fitted: Mapping[str, Any]) -> str:
+    if fitted["closer"]:
+        return "It sees every drawing twice, the second time a tenth closer."
+    return "It sees every drawing once."
 
 
 def _shots(figures: Mapping[str, Any]) -> str:

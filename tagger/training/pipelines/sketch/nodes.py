@@ -487,6 +487,7 @@ def write_sketch_bundle(
         **({"taught_words": memory["report"]} if "report" in memory else {}),
         **({"comparison": comparison} if comparison else {}),
         "parity": parity,
+        "fitted": asdict(fitted),
         "training": {
             "minutes": round(trained.seconds / 60, 1),
             "machine": f"{platform.machine()}, {torch.get_num_threads()} threads"
