@@ -7,12 +7,10 @@ be sent by another site's form. The app's owner sends their token as a bearer to
 
 from __future__ import annotations
 
-import asyncio
 import re
 import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, BinaryIO, Literal, TypeVar
+from collections.abc import Iterator
+from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import FastAPI, Header, Path, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -20,12 +18,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from tagger import api_draw_models as models
 from tagger.drawing import DrawServices
 from tagger.errors import RequestError, TaggerError
-from tagger.intake import WaitingLine, parse_json_object, read_json_body
+from tagger.intake import Workers, parse_json_object, read_json_body
 from tagger.languages import Language
 from tagger.problems import language
 from tagger.services import Services
-
-T = TypeVar("T")
 
 # The largest drawing that is taken, with times and pressures, has about so many characters.
 MAX_BODY = 4 * 2**20
@@ -50,12 +46,8 @@ _WORD = Path(max_length=64, description="A word that people taught.")
 
 def add_routes(app: FastAPI, services: Services) -> None:
     """Add the addresses below ``/v1``; without a recogniser they answer that there is none."""
-    workers = ThreadPoolExecutor(2 * services.settings.threads, "api-draw")
-    line = WaitingLine(services.settings.queue_size)
-
-    async def in_thread(function: Callable[[], T]) -> T:
-        with line.place():
-            return await asyncio.get_running_loop().run_in_executor(workers, function)
+    settings = services.settings
+    in_thread = Workers(2 * settings.threads, settings.queue_size, "api-draw")
 
     def draw() -> DrawServices:
         if services.draw is None:

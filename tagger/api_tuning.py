@@ -6,10 +6,7 @@ own address says.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query, Request
 from starlette.responses import Response
@@ -17,13 +14,11 @@ from starlette.responses import Response
 from tagger import api_tuning_models as models
 from tagger.api_draw import TOKEN, answer, client_of, owner_only
 from tagger.errors import RequestError, TaggerError
-from tagger.intake import WaitingLine, parse_json_object, read_json_body
+from tagger.intake import Workers, parse_json_object, read_json_body
+from tagger.languages import Language
 from tagger.problems import language
 from tagger.services import Services
 from tagger.tuning import TuningService
-
-T = TypeVar("T")
-Lang = Literal["en", "ja"]
 
 _MAX_BODY = 16_384
 
@@ -35,12 +30,7 @@ _VERSION = Path(max_length=64, description="Of a version; `shipped` is the first
 def add_routes(app: FastAPI, services: Services) -> None:
     """Add the addresses below ``/v1/tuning``."""
     # Of their own: exchanging a recogniser may take a while, and nobody else waits for it.
-    workers = ThreadPoolExecutor(2, "api-tuning")
-    line = WaitingLine(8)
-
-    async def in_thread(function: Callable[[], T]) -> T:
-        with line.place():
-            return await asyncio.get_running_loop().run_in_executor(workers, function)
+    in_thread = Workers(2, 8, "api-tuning")
 
     def tuning(request: Request, authorization: str | None) -> TuningService:
         """The service, for its owner."""
@@ -63,7 +53,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
     )
     async def look(
         request: Request,
-        lang: Annotated[Lang | None, _LANG] = None,
+        lang: Annotated[Language | None, _LANG] = None,
         authorization: Annotated[str | None, TOKEN] = None,
     ) -> Response:
         """What there is to learn from, runs and versions. For the app's owner."""
@@ -80,7 +70,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
     )
     async def start(
         request: Request,
-        lang: Annotated[Lang | None, _LANG] = None,
+        lang: Annotated[Language | None, _LANG] = None,
         authorization: Annotated[str | None, TOKEN] = None,
     ) -> Response:
         """Begin a run over the drawings that were given with consent. For the app's owner.
@@ -113,7 +103,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
     async def run(
         request: Request,
         id: Annotated[str, _RUN],
-        lang: Annotated[Lang | None, _LANG] = None,
+        lang: Annotated[Language | None, _LANG] = None,
         authorization: Annotated[str | None, TOKEN] = None,
     ) -> Response:
         """A run with its progress, curve and verdict. For the app's owner."""
@@ -130,7 +120,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
     async def cancel(
         request: Request,
         id: Annotated[str, _RUN],
-        lang: Annotated[Lang | None, _LANG] = None,
+        lang: Annotated[Language | None, _LANG] = None,
         authorization: Annotated[str | None, TOKEN] = None,
     ) -> Response:
         """Ask a run to end; one that has ended stays as it is. For the app's owner."""
@@ -152,7 +142,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
     async def activate(
         request: Request,
         id: Annotated[str, _VERSION],
-        lang: Annotated[Lang | None, _LANG] = None,
+        lang: Annotated[Language | None, _LANG] = None,
         authorization: Annotated[str | None, TOKEN] = None,
     ) -> Response:
         """Let a version of the recogniser answer from now on. For the app's owner."""
@@ -169,7 +159,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
     )
     async def back(
         request: Request,
-        lang: Annotated[Lang | None, _LANG] = None,
+        lang: Annotated[Language | None, _LANG] = None,
         authorization: Annotated[str | None, TOKEN] = None,
     ) -> Response:
         """Let the version before the current one answer again. For the app's owner."""

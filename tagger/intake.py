@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
 
 from tagger.errors import LimitError, RequestError
+
+T = TypeVar("T")
 
 # A body that sends nothing for so long, or is not done after so long, gives up its place.
 STALL_SECONDS = 30.0
@@ -41,6 +44,35 @@ class WaitingLine:
             yield
         finally:
             self._free += 1
+
+
+class Workers:
+    """Threads in which a door does its work; beyond some requests it turns more away.
+
+    Parameters
+    ----------
+    threads : int
+        How many requests are in work at the same time.
+    places : int
+        How many may be in work or waiting.
+    name : str
+        Of the threads.
+    """
+
+    def __init__(self, threads: int, places: int, name: str) -> None:
+        self._pool = ThreadPoolExecutor(threads, name)
+        self._line = WaitingLine(places)
+
+    async def __call__(self, function: Callable[[], T]) -> T:
+        """Call a function in one of the threads.
+
+        Raises
+        ------
+        LimitError
+            ``busy``, if all places are taken.
+        """
+        with self._line.place():
+            return await asyncio.get_running_loop().run_in_executor(self._pool, function)
 
 
 def check_announced(request: Request, max_bytes: int) -> None:
