@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import tagger
 from tagger import cli_drawings, cli_index
-from tagger.cli_inputs import Item, collect, interrupt_asked
+from tagger.cli_inputs import Item, collect, interrupt_asked, share, whole
 
 if TYPE_CHECKING:
     from tagger.services import Services
@@ -108,9 +108,9 @@ def _parser() -> argparse.ArgumentParser:
         default="table",
         help="table for people, txt for one caption file a picture, csv, json, jsonl (table)",
     )
-    tag.add_argument("--top", type=_top, default=10, metavar="N", help="tags a picture (10)")
+    tag.add_argument("--top", type=whole(100), default=10, metavar="N", help="tags a picture (10)")
     tag.add_argument(
-        "--min-probability", type=_probability, metavar="P", help="leave out less probable tags"
+        "--min-probability", type=share, metavar="P", help="leave out less probable tags"
     )
     tag.add_argument(
         "--keep",
@@ -151,23 +151,6 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in TRAINING_COMMANDS.items():  # for the help only, see main
         commands.add_parser(name, help=text, add_help=False)
     return parser
-
-
-def _top(text: str) -> int:
-    value = int(text) if text.isascii() and text.isdecimal() else 0
-    if not 1 <= value <= 100:
-        raise argparse.ArgumentTypeError("must be a whole number from 1 to 100")
-    return value
-
-
-def _probability(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError("must be a number from 0 to 1")
-    return value
 
 
 # --- train, evaluate, export, serve -------------------------------------------------------------
@@ -298,7 +281,7 @@ def _writer(options: argparse.Namespace, target: Callable[[Item], Path]) -> Iter
 
 @contextmanager
 def _destination(options: argparse.Namespace) -> Iterator[TextIO]:
-    from tagger.cli_output import replacing
+    from tagger.cli_output import replacing_text
 
     if options.output is None:
         # A terminal or pipe that cannot show a character gets its escape, not an exception.
@@ -309,7 +292,7 @@ def _destination(options: argparse.Namespace) -> Iterator[TextIO]:
     path = options.output / f"tags.{_SUFFIXES.get(options.format, options.format)}"
     if path.exists() and not options.overwrite:
         raise OutputError(f"{path} exists; --overwrite replaces it")
-    with replacing(path) as file:
+    with replacing_text(path) as file:
         yield file
 
 

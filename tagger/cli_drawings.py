@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tagger import cli_tuning
+from tagger.cli_inputs import whole
 
 if TYPE_CHECKING:
     from tagger.collection import Drawing, NewDrawing, Store
@@ -45,7 +46,7 @@ def add_parser(commands: Any) -> None:
     listing = actions.add_parser("list", help="the newest drawings")
     listing.set_defaults(command=_list)
     listing.add_argument("--label", help="those of this word only")
-    listing.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many (20)")
+    listing.add_argument("--limit", type=whole(500), default=20, metavar="N", help="how many (20)")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
 
     count = actions.add_parser("count", help="how many drawings there are of each word")
@@ -97,13 +98,6 @@ def add_parser(commands: Any) -> None:
     withdraw.add_argument("--yes", action="store_true", help="do not ask")
 
     cli_tuning.add_actions(actions)
-
-
-def _positive(text: str) -> int:
-    value = int(text) if text.isascii() and text.isdecimal() else 0
-    if not 1 <= value <= 500:
-        raise argparse.ArgumentTypeError("must be a whole number from 1 to 500")
-    return value
 
 
 @contextmanager
@@ -195,9 +189,10 @@ def _destination(path: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    from tagger.cli_output import replacing_bytes
+    from tagger.atomic import replacing
 
-    with replacing_bytes(path) as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
         yield file
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagger.cli_inputs import Item, collect, interrupt_asked
+from tagger.cli_inputs import Item, collect, interrupt_asked, share, whole
 
 if TYPE_CHECKING:
     from tagger.services import Outcome, Services
@@ -30,6 +30,7 @@ _SAVE_SECONDS = 20.0
 _SAVE_SHARE = 20.0
 
 _MAX_CAPTION = 64 * 1024
+_COUNT = whole(10_000_000)
 
 
 def add_parser(commands: Any) -> None:
@@ -76,7 +77,7 @@ def add_parser(commands: Any) -> None:
     query.add_argument("index", type=Path, metavar="INDEX")
     query.add_argument("paths", nargs="*", type=Path, metavar="FILE|FOLDER")
     query.add_argument("--name", action="append", default=[], help="one that is indexed instead")
-    query.add_argument("-k", type=_count, default=10, metavar="N", help="how many (10)")
+    query.add_argument("-k", type=_COUNT, default=10, metavar="N", help="how many (10)")
     query.add_argument("--json", action="store_true", help="one JSON object a line")
     query.add_argument("--recursive", "-r", action="store_true", help="search folders in folders")
     _search(query)
@@ -90,11 +91,11 @@ def add_parser(commands: Any) -> None:
     )
     judge.set_defaults(command=_evaluate)
     judge.add_argument("index", type=Path, metavar="INDEX")
-    judge.add_argument("--queries", type=_count, default=1000, metavar="N", help="at most (1000)")
-    judge.add_argument("-k", type=_count, nargs="+", default=[1, 5, 10], metavar="N")
+    judge.add_argument("--queries", type=_COUNT, default=1000, metavar="N", help="at most (1000)")
+    judge.add_argument("-k", type=_COUNT, nargs="+", default=[1, 5, 10], metavar="N")
     judge.add_argument(
         "--least",
-        type=_share,
+        type=share,
         default=0.0,
         metavar="SHARE",
         help="of the tags in common, that makes a picture relevant (0: any; 1: all)",
@@ -112,8 +113,8 @@ def add_parser(commands: Any) -> None:
     calibrate.set_defaults(command=_calibrate)
     calibrate.add_argument("index", type=Path, metavar="INDEX")
     calibrate.add_argument("--target", choices=("f1", "precision"), default="f1")
-    calibrate.add_argument("--value", type=_share, default=0.9, help="the precision (0.9)")
-    calibrate.add_argument("-k", type=_count, default=5, help="neighbours that vote (5)")
+    calibrate.add_argument("--value", type=share, default=0.9, help="the precision (0.9)")
+    calibrate.add_argument("-k", type=_COUNT, default=5, help="neighbours that vote (5)")
     calibrate.add_argument("--matcher", choices=("nearest", "vote"), default="vote")
     calibrate.add_argument("--single", action="store_true", help="each picture has one tag")
     calibrate.add_argument("--json", action="store_true", help="one JSON object")
@@ -131,10 +132,10 @@ def add_parser(commands: Any) -> None:
     )
     bench.set_defaults(command=_bench)
     bench.add_argument("--index", type=Path, help="of these embeddings")
-    bench.add_argument("--sizes", type=_count, nargs="+", default=None, metavar="N")
-    bench.add_argument("--dimension", type=_count, default=256, help="of made vectors (256)")
-    bench.add_argument("--queries", type=_count, default=200, metavar="N", help="lookups (200)")
-    bench.add_argument("-k", type=_count, default=10, metavar="N", help="neighbours (10)")
+    bench.add_argument("--sizes", type=_COUNT, nargs="+", default=None, metavar="N")
+    bench.add_argument("--dimension", type=_COUNT, default=256, help="of made vectors (256)")
+    bench.add_argument("--queries", type=_COUNT, default=200, metavar="N", help="lookups (200)")
+    bench.add_argument("-k", type=_COUNT, default=10, metavar="N", help="neighbours (10)")
     bench.add_argument("--json", action="store_true", help="one JSON object")
 
     for action in actions.choices.values():
@@ -168,23 +169,6 @@ def _search(parser: argparse.ArgumentParser) -> None:
 def _model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", metavar="REF", help="model: a folder or hf:owner/name@revision")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of the model")
-
-
-def _count(text: str) -> int:
-    value = int(text) if text.isascii() and text.isdecimal() else 0
-    if not 1 <= value <= 10_000_000:
-        raise argparse.ArgumentTypeError("must be a whole number from 1 on")
-    return value
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError("must be a number from 0 to 1")
-    return value
 
 
 # --- build, add, remove --------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""What commands about pictures have in common: which files are meant, and how they are stopped."""
+"""What commands have in common: reading numbers, finding pictures, being stopped."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import threading
@@ -86,3 +87,26 @@ def interrupt_asked() -> Iterator[Callable[[], bool]]:
         yield lambda: asked
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def whole(most: int) -> Callable[[str], int]:
+    """A reader of whole numbers from 1 to `most`, for `argparse`."""
+
+    def read(text: str) -> int:
+        value = int(text) if text.isascii() and text.isdecimal() else 0
+        if not 1 <= value <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}")
+        return value
+
+    return read
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1, for `argparse`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError("must be a number from 0 to 1")
+    return value

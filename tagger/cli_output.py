@@ -5,15 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Protocol, TextIO
+from typing import IO, Any, Protocol, TextIO
 
+from tagger.atomic import replacing
 from tagger.cli_inputs import Item
 from tagger.errors import TaggerError
 from tagger.services import TagResult
@@ -142,28 +141,11 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def replacing_bytes(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its place only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".tagger-", suffix=".part", dir=path.parent)
-    try:
-        # mkstemp keeps everybody else out, which is not what a new file would do.
-        mask = os.umask(0)
-        os.umask(mask)
-        if hasattr(os, "fchmod"):
-            os.fchmod(descriptor, 0o666 & ~mask)
-        with open(descriptor, "wb") as file:
-            yield file
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
+def replacing_text(path: Path) -> Iterator[TextIO]:
     """Open a text file that takes its place only when it is complete."""
-    with replacing_bytes(path) as file:
+    # There may be thousands: to wait for the disk after each would take most of the time.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, durable=False) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         try:
             yield text
@@ -223,7 +205,7 @@ class CaptionWriter:
         """Write a picture's caption; whole or not at all."""
         kept = kept_tags(result, self._keep)
         self.empty += not kept
-        with replacing(self._target(item)) as file:
+        with replacing_text(self._target(item)) as file:
             file.write(format_tags(kept, self._style, self._lang) if kept else "")
 
     def failure(self, item: Item, error: TaggerError) -> None:

@@ -9,7 +9,6 @@ network, are measured on words that it was not trained on, and come with its bun
 from __future__ import annotations
 
 import io
-import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from tagger.atomic import replacing
 from tagger.bundlefiles import FrozenModel, read_arrays
 from tagger.errors import MemoryFileError
 
@@ -358,16 +358,8 @@ class Memory:
             embeddings=rows.astype(np.float32),
         )
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-        try:
-            with draft.open("wb") as out:
-                os.fchmod(out.fileno(), 0o600)
-                out.write(file.getvalue())
-                out.flush()
-                os.fsync(out.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        with replacing(path, private=True) as out:
+            out.write(file.getvalue())
 
     @classmethod
     def load(cls, path: Path, hash: str, dimension: int, **bounds: int) -> Memory:

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from tagger import sketch_bundle
+from tagger.atomic import replacing, sync
 from tagger.bundlefiles import CONFIG_FILE, MODEL_FILE
 from tagger.errors import RequestError, TaggerError
 from tagger.sketch_bundle import SketchBundle
@@ -139,10 +139,10 @@ class Versions:
         write_json(candidate / VERSION_FILE, version.to_dict())
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in candidate.iterdir():
-            _sync(path)
-        _sync(candidate)
+            sync(path)
+        sync(candidate)
         os.rename(candidate, self.folder / id)
-        _sync(self.folder)
+        sync(self.folder)
 
     def remove(self, id: str) -> None:
         """Delete a version's folder, if it is there."""
@@ -270,16 +270,8 @@ def write_json(path: Path, data: Any) -> None:
     OSError
         If it cannot be written; what was there stays.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(data, file, ensure_ascii=False, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        _sync(path.parent)
-    finally:
-        draft.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(json.dumps(data, ensure_ascii=False, indent=1).encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -289,17 +281,3 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
-
-
-def _sync(path: Path) -> None:
-    """Let a file, or the entries of a folder, reach the disk."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:  # a system on which folders cannot be opened
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        _log.debug("%s could not be synced: %s", path.name, error)
-    finally:
-        os.close(descriptor)

@@ -19,7 +19,7 @@ import pytest
 
 import tagger
 from tagger import cli, cli_output
-from tagger.cli_output import Progress, cell_width, csv_text, replacing, screen_text
+from tagger.cli_output import Progress, cell_width, csv_text, replacing_text, screen_text
 from tests import toy
 from tests.fakes import picture
 
@@ -316,12 +316,12 @@ def test_one_file_for_all_results(run: Run, folder: Path, tmp_path: Path) -> Non
 def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("before")
-    with pytest.raises(RuntimeError), replacing(path) as file:
+    with pytest.raises(RuntimeError), replacing_text(path) as file:
         file.write("half")
         raise RuntimeError
     assert path.read_text() == "before"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
-    with replacing(path) as file:
+    with replacing_text(path) as file:
         file.write("after\n")
     assert path.read_bytes() == b"after\n"
 
@@ -329,7 +329,7 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="needs modes of files")
 def test_a_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
-    with replacing(tmp_path / "ours"):
+    with replacing_text(tmp_path / "ours"):
         pass
     modes = {(tmp_path / name).stat().st_mode for name in ("plain", "ours")}
     assert len(modes) == 1
@@ -338,7 +338,7 @@ def test_a_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
 def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     (tmp_path / "a.txt").symlink_to(tmp_path / "precious")
-    with replacing(tmp_path / "a.txt") as file:
+    with replacing_text(tmp_path / "a.txt") as file:
         file.write("caption")
     assert (tmp_path / "precious").read_text() == "mine"
     assert (tmp_path / "a.txt").read_text() == "caption"

@@ -10,12 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
-import time
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from tagger.atomic import replacing
 from tagger.errors import IndexFileError, LimitError, TaggerError
 from tagger.similarity.hnsw import Graph
 from tagger.similarity.items import MAX_DIMENSION, MAX_ITEMS, MAX_METADATA_BYTES, Item, item
@@ -49,7 +46,6 @@ _MAX_LINE = 4 * MAX_METADATA_BYTES + 32_768
 _KEPT_GRAPHS = 8
 
 # What is left of a save that was killed is taken away by a later one, when it is surely nobody's.
-_STALE_SECONDS = 86_400.0
 
 # The same content gives the same bytes, whenever it was written.
 _TIME = (1980, 1, 1, 0, 0, 0)
@@ -139,7 +135,9 @@ def write(path: Path, content: Content) -> None:
             if content.calibration is not None:
                 _member(archive, CALIBRATION).writestr_json(content.calibration)
 
-    _replace(path, fill)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        fill(file)
 
 
 @dataclass(frozen=True)
@@ -158,36 +156,6 @@ def _member(archive: zipfile.ZipFile, name: str, *, packed: bool = True) -> _Mem
     info = zipfile.ZipInfo(name, _TIME)
     info.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
     return _Member(archive, info)
-
-
-def _replace(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    try:
-        with draft.open("wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    if hasattr(os, "O_DIRECTORY"):  # the new name, too, is to be there after a power cut
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _sweep(path: Path) -> None:
-    for draft in path.parent.iterdir():
-        if draft.name.startswith(f".{path.name}.") and draft.name.endswith(".part"):
-            try:
-                if time.time() - draft.stat().st_mtime > _STALE_SECONDS:
-                    draft.unlink()
-            except OSError:  # somebody else was quicker
-                continue
 
 
 # --- read ----------------------------------------------------------------------------------------
@@ -307,7 +275,9 @@ def write_graph(folder: Path, content: Content, graph: Graph) -> None:
     """Keep a graph under the name of what it was made of."""
     data = graph.dump()
     path = _graph_path(folder, content)
-    _replace(path, lambda file: _all(file, data))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        _all(file, data)
     others = [entry for entry in folder.glob("*.graph") if entry != path]
     for old in sorted(others, key=_modified)[:-_KEPT_GRAPHS]:
         old.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from tagger.atomic import replacing
 from tagger.training import losses
 from tagger.training.augment import Augmentation, augment
 from tagger.training.calibration import fit_platt
@@ -455,6 +456,5 @@ def _stopped(state: dict[str, Any], recipe: Recipe) -> bool:
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
+    with replacing(path) as file:
+        torch.save(state, file)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from tagger.atomic import replacing
 from tagger.training.loop import batches
 from tagger.training.sketch.augment import StrokeAugmentation
 from tagger.training.sketch.data import Drawings
@@ -232,18 +233,17 @@ def train(
             }
         )
         say(json.dumps(state["history"][-1]))
-        part = checkpoint.with_suffix(".part")
-        torch.save(
-            {
-                "recipe": said,
-                "network": network.state_dict(),
-                "average": average.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "state": state,
-            },
-            part,
-        )
-        part.replace(checkpoint)
+        with replacing(checkpoint) as file:
+            torch.save(
+                {
+                    "recipe": said,
+                    "network": network.state_dict(),
+                    "average": average.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "state": state,
+                },
+                file,
+            )
     final: SketchNetwork = average.module.eval().cpu()  # type: ignore[assignment]
     return TrainedSketch(final, state["history"], state["seconds"], recipe)
 

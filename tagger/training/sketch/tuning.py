@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tagger.atomic import replacing
 from tagger.strokes import Strokes
 from tagger.training.sketch import loop
 from tagger.training.sketch.augment import StrokeAugmentation, vary
@@ -369,9 +370,5 @@ class _Centres:
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    try:
-        torch.save(state, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as file:
+        torch.save(state, file)

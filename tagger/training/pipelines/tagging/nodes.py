@@ -412,10 +412,7 @@ def write_bundle(
     export.write_json(out / "config.json", config)
     export.write_json(out / "metrics.json", facts)
     export.write_text(out / "README.md", card.render(config, facts))
-    buffer = Path(models["shipped"]).read_bytes()
-    part = out / ".model.onnx.part"
-    part.write_bytes(buffer)
-    part.replace(out / "model.onnx")
+    export.write_bytes(out / "model.onnx", Path(models["shipped"]).read_bytes())
     return str(out)
 
 
