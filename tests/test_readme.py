@@ -117,6 +117,14 @@ def test_the_command_line_examples_run(desk: Path, toy_bundle: Path) -> None:
     assert "赤" in (desk / "tables" / "tags.csv").read_text(encoding="utf-8")
 
 
+def test_the_examples_of_similar_pictures_run(desk: Path, toy_bundle: Path) -> None:
+    for line in code(section("Similar pictures"), "bash").splitlines():
+        ran = run(line.replace(".venv/bin/python", sys.executable), desk, toy_bundle)
+        assert ran.returncode == 0, (line, ran.stderr)
+        if " query " in line:
+            assert "one.jpg" in ran.stdout and "two.png" in ran.stdout
+
+
 def test_the_rest_examples_are_answered(desk: Path, address: str) -> None:
     answers = []
     for line in code(section("REST"), "bash").splitlines():
