@@ -71,6 +71,10 @@ class IndexFileError(TaggerError):
     """A file of an index that is missing, torn, or made with another model."""
 
 
+class GalleryError(TaggerError):
+    """A gallery that is missing, torn, or made with another model, or a map that failed."""
+
+
 class StoreError(TaggerError):
     """A collection that cannot be read or written now, or a value that it does not take."""
 

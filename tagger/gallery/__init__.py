@@ -1,0 +1,24 @@
+"""Galleries: folders of embeddings, tags, a map and small pictures, made of anyone's pictures."""
+
+from tagger.gallery.folder import (
+    Entry,
+    Gallery,
+    entry_of,
+    open_gallery,
+    read_facts,
+    write_gallery,
+)
+from tagger.gallery.pictures import SIDE, Pictures
+from tagger.gallery.rows import TagRows
+
+__all__ = [
+    "SIDE",
+    "Entry",
+    "Gallery",
+    "Pictures",
+    "TagRows",
+    "entry_of",
+    "open_gallery",
+    "read_facts",
+    "write_gallery",
+]
