@@ -567,6 +567,43 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "モデルのタグ一覧を読み込めません（{line}行目：{reason}）。"
         "書き出しまたはダウンロードをやり直してください。",
     ),
+    # Galleries and maps.
+    "gallery-not-found": (
+        404,
+        "There is no gallery at this place, or it cannot be opened. Build one "
+        "(`python -m tagger gallery build`), or check the folder's name.",
+        "ギャラリーが見つからないか、開けません。`python -m tagger gallery build`で作成するか、"
+        "フォルダー名を確認してください。",
+    ),
+    "gallery-damaged": (
+        422,
+        "The gallery is damaged, or its files do not belong together. Copy all of its folder "
+        "again, or build it anew.",
+        "ギャラリーが壊れているか、ファイルの組み合わせが正しくありません。"
+        "フォルダー全体をコピーし直すか、作り直してください。",
+    ),
+    "gallery-foreign": (
+        409,
+        "The gallery was made with another model, so its embeddings mean something else. Choose "
+        "that model, or build the gallery anew with this one.",
+        "別のモデルで作られたギャラリーのため使えません。"
+        "そのモデルを指定するか、このモデルで作り直してください。",
+    ),
+    "gallery-too-new": (
+        422,
+        "The gallery was written by a newer version of this program. Update the program.",
+        "より新しい版で作られたギャラリーです。プログラムを更新してください。",
+    ),
+    "gallery-export-invalid": (
+        422,
+        "The file is no export of a selection (JSON, made on the Explore page). Export it again.",
+        "選択範囲のエクスポート（探索ページのJSON）ではありません。エクスポートし直してください。",
+    ),
+    "map-failed": (
+        503,
+        "The map could not be made. Try again; if it goes on, restart the app.",
+        "マップを作成できませんでした。もう一度試し、続く場合はアプリを再起動してください。",
+    ),
     # Indexes of embeddings.
     "index-not-found": (
         404,
@@ -650,6 +687,41 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         422,
         "What is kept about an item must be a JSON object of at most {limit:,} bytes.",
         "付加情報は{limit:,}バイト以内のJSONオブジェクトにしてください。",
+    ),
+    "index-bad-url": (
+        422,
+        "This is no place of an index. Write the name of a file, or "
+        "postgresql://USER:PASSWORD@HOST/DATABASE?index=NAME.",
+        "インデックスの場所が正しくありません。ファイル名か"
+        "postgresql://ユーザー:パスワード@ホスト/データベース?index=名前で指定してください。",
+    ),
+    "index-no-pgvector": (
+        503,
+        "The database has no pgvector 0.8 or later, which an index needs. Install it on the "
+        "server, and let its owner run: CREATE EXTENSION vector.",
+        "データベースにpgvector 0.8以降がありません。サーバーにインストールし、管理者が"
+        "CREATE EXTENSION vectorを実行してください。",
+    ),
+    "index-unavailable": (
+        503,
+        "The index's database cannot be reached. Check its URL, and whether the server runs.",
+        "インデックスのデータベースに接続できません。URLとサーバーの状態を確認してください。",
+    ),
+    "index-busy": (
+        503,
+        "Somebody else is changing the index, and it took too long. Try again in a few seconds.",
+        "ほかの処理がインデックスを変更しています。数秒後にもう一度お試しください。",
+    ),
+    "index-read-only": (
+        503,
+        "The index can be read but not changed by this user of the database.",
+        "このデータベースユーザーは、インデックスを読み取れますが変更できません。",
+    ),
+    "index-too-wide": (
+        422,
+        "The database's graph takes embeddings of at most {limit:,} numbers. Choose the exact "
+        "search, or keep them as float16.",
+        "データベースの近似検索は{limit:,}次元までです。厳密検索を選ぶか、float16で保存してください。",
     ),
     # Settings.
     "settings-invalid": (
