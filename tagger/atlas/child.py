@@ -88,8 +88,9 @@ class Mapper:
         model.embedding_ = positions.astype(np.float32)
         model.n_epochs = None
         self._warm = model
-        # Compiles the rest.
-        self._transform((embeddings[:1] + embeddings[1:2]) / np.float32(2))
+        # Compiles the rest: one picture takes another way than several.
+        for count in (1, 3):
+            self._transform(embeddings[:count] + embeddings[count : 2 * count])
 
     def _transform(self, embeddings: Floats) -> Floats:
         if self._warm is None:

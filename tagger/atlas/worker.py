@@ -264,7 +264,7 @@ class MapWorker:
             except _Broken as problem:
                 failed = True
                 self._note(str(problem))
-                if job.fallback is None or self._closed:
+                if job.fallback is None or self._ending():
                     raise
                 answer = self._call(job.fallback, job.arrays[:1])
             job.future.set_result(job.finish(*answer))
@@ -300,9 +300,9 @@ class MapWorker:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is None:
             return self._process
+        if self._ending():
+            raise OSError("closed")
         with self._lock:
-            if self._closed:
-                raise OSError("closed")
             self._is_warm = False
         environment = program_environment(_PACKAGE)
         if self._folder is not None:
@@ -319,9 +319,13 @@ class MapWorker:
         )
         with self._lock:
             self._process = process
-            if self._closed:  # meanwhile
-                process.kill()
+        if self._ending():  # meanwhile
+            process.kill()
         return process
+
+    def _ending(self) -> bool:
+        with self._lock:
+            return self._closed
 
     def _end(self) -> None:
         with self._lock:

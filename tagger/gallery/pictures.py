@@ -97,7 +97,7 @@ class Pictures:
                 # Its names may be longer here than in the directory.
                 names = [int.from_bytes(head[at : at + 2], "little") for at in (26, 28)]
                 file.seek(sum(names), io.SEEK_CUR)
-                data = file.read(int(self._size[n]))
+                data: bytes = file.read(int(self._size[n]))
         except (OSError, ValueError) as error:
             raise GalleryError("gallery-damaged") from error
         if zlib.crc32(data) != self._sum[n] or not is_webp(data):
