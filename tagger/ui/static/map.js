@@ -3,8 +3,8 @@
  * What the hand does (hover, click, lasso, wheel, pinch, keys) is done here, over typed arrays, and
  * drawn on a canvas above the points. The points themselves are drawn by one of two renderers with
  * the same few functions: a Canvas 2D, which is there at once, and plotly's WebGL, which takes over
- * when its script has come, where there is one and the browser can. So the map can be used before the
- * large script has arrived, and without it. Words from outside enter through attributes alone.
+ * when its script has come, where a graphics card is behind it. So the map can be used before the large
+ * script has arrived, and without it. Words from outside enter through attributes alone.
  */
 const ExploreMap = (() => {
   const MARGIN = 28; // pixels around all points when the map is reset
@@ -72,10 +72,10 @@ const ExploreMap = (() => {
   /**
    * Numbers in the order in which they are painted, and how many of the first are dim.
    *
-   * Those that are not selected lie below those that are; on a scale, high values lie above low ones.
+   * Those that are not selected lie below those that are, and high ranks (0..255) above low ones.
    */
-  function paintingOrder(count, values, scale, visible, selection) {
-    const rankOf = (n) => (scale ? values[n] : 0) + (selection && selection[n] ? 256 : 0);
+  function paintingOrder(count, ranks, visible, selection) {
+    const rankOf = (n) => (ranks ? ranks[n] : 0) + (selection && selection[n] ? 256 : 0);
     const starts = new Uint32Array(513);
     for (let n = 0; n < count; n++) if (!visible || visible[n]) starts[rankOf(n) + 1]++;
     for (let rank = 0; rank < 512; rank++) starts[rank + 1] += starts[rank];
@@ -85,13 +85,54 @@ const ExploreMap = (() => {
     return { order, dim };
   }
 
+  /**
+   * Points of a room as they are seen from where it has been turned to: x to the right, y upwards,
+   * both from the room's middle, and how near each is, 0..255.
+   */
+  function turned({ count, x, y, z }, room, { yaw, pitch }) {
+    const [sy, cy] = [Math.sin(yaw), Math.cos(yaw)];
+    const [sp, cp] = [Math.sin(pitch), Math.cos(pitch)];
+    const flat = { x: new Float32Array(count), y: new Float32Array(count), near: new Uint8Array(count) };
+    for (let n = 0; n < count; n++) {
+      const [a, b, c] = [x[n] - room.x, y[n] - room.y, z[n] - room.z];
+      const ahead = c * cy - a * sy;
+      flat.x[n] = a * cy + c * sy;
+      flat.y[n] = b * cp - ahead * sp;
+      flat.near[n] = 127.5 + 127 * (ahead * cp + b * sp) / room.reach;
+    }
+    return flat;
+  }
+  /** The middle of points in a room, and how far the farthest is from it. */
+  function roomOf({ count, x, y, z }) {
+    const middle = (values) => {
+      let [low, high] = [Infinity, -Infinity];
+      for (let n = 0; n < count; n++) {
+        if (values[n] < low) low = values[n];
+        if (values[n] > high) high = values[n];
+      }
+      return low <= high ? (low + high) / 2 : 0;
+    };
+    const room = { x: middle(x), y: middle(y), z: middle(z), reach: 1e-12 };
+    for (let n = 0; n < count; n++) {
+      room.reach = Math.max(room.reach, Math.hypot(x[n] - room.x, y[n] - room.y, z[n] - room.z));
+    }
+    return room;
+  }
+
   // --- what the renderers need ---
 
-  function hasWebgl() {
-    const canvas = element('canvas');
-    const context = canvas.getContext('webgl2') ?? canvas.getContext('webgl');
-    context?.getExtension('WEBGL_lose_context')?.loseContext();
-    return context !== null && context !== undefined;
+  const COMPUTED = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+  /** What WebGL there is: "card", "computed" (by the processor, and so slow), or "" for none. */
+  function findWebgl() {
+    const context = element('canvas').getContext('webgl');
+    if (!context) return '';
+    const names = context.getExtension('WEBGL_debug_renderer_info');
+    const name = context.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : context.RENDERER);
+    context.getExtension('WEBGL_lose_context')?.loseContext();
+    const caveat = { failIfMajorPerformanceCaveat: true };
+    const careful = element('canvas').getContext('webgl', caveat);
+    careful?.getExtension('WEBGL_lose_context')?.loseContext();
+    return careful && !COMPUTED.test(String(name)) ? 'card' : 'computed';
   }
 
   let arriving = null;
@@ -124,7 +165,7 @@ const ExploreMap = (() => {
    * @param {boolean} [options.reduced]  no motion
    * @param {object} options.words  see map_words.py
    * @param {string|null} [options.plotly]  where plotly's script is; without it, Canvas 2D alone
-   * @param {string} [options.renderer]  "canvas": never WebGL
+   * @param {string} [options.renderer]  "canvas": never WebGL; "webgl": also without a graphics card
    */
   function create(root, options) {
     const { words = {}, reduced = false } = options;
@@ -148,6 +189,8 @@ const ExploreMap = (() => {
 
     let points = { count: 0, x: new Float32Array(0), y: new Float32Array(0), z: null };
     let flat = points; // x and y as they lie in the plane that is shown
+    let room = null; // of points that have a z, too
+    let turn = { yaw: 0, pitch: 0 };
     let grid = null; // of `flat`, made when it is first needed
     let bounds = { left: 0, right: 1, bottom: 0, top: 1 };
     let colours = { kind: 'category', values: new Uint8Array(0), palette: ['#808080'] };
@@ -174,7 +217,8 @@ const ExploreMap = (() => {
     // --- drawing ---
 
     const canvas = MapCanvas.create(stage);
-    let renderer = canvas;
+    let webgl = null; // the other renderer, once it is there
+    let used = canvas;
     const density = () => Math.min(2, Math.max(1, window.devicePixelRatio || 1));
 
     const readInks = () => {
@@ -193,10 +237,31 @@ const ExploreMap = (() => {
       return Math.min(9, base * Math.max(1, view.scale / whole.scale) ** 0.42);
     };
 
+    /** Runs of points with one size and strength, those below first. */
+    const layersOf = (far) => {
+      const { order, dim } = painted;
+      const strong = { from: dim, to: order.length, opacity: points.count > 20_000 ? 0.75 : 0.9 };
+      const faint = { from: 0, to: dim, opacity: 0.16, radius: far, rim: false };
+      const large = far * (dim ? 1.2 : 1);
+      if (!room) return [faint, { ...strong, radius: large, rim: far >= 4 }].filter(({ from, to }) => to > from);
+      // What is far away is smaller and fainter.
+      const layers = [faint];
+      for (let from = dim; from < order.length;) {
+        const slice = flat.near[order[from]] >> 5;
+        let to = from + 1;
+        while (to < order.length && flat.near[order[to]] >> 5 === slice) to++;
+        const near = (slice + 0.5) / 8;
+        layers.push({
+          from, to, opacity: strong.opacity * (0.45 + 0.55 * near), radius: large * (0.7 + 0.7 * near),
+          rim: far >= 4,
+        });
+        from = to;
+      }
+      return layers.filter(({ from, to }) => to > from);
+    };
     const sceneOf = () => ({
-      x: flat.x, y: flat.y, order: painted.order, dim: painted.dim, values: colours.values,
+      x: flat.x, y: flat.y, order: painted.order, layers: layersOf(radius()), values: colours.values,
       colours: table, ground: inks.ground, radius: radius(), version,
-      opacity: points.count > 20_000 ? 0.75 : 0.9, dimmed: 0.16, swell: 1.2,
     });
 
     const changed = () => {
@@ -204,12 +269,22 @@ const ExploreMap = (() => {
       repaint();
     };
     const sort = () => {
-      painted = paintingOrder(
-        points.count, colours.values, colours.kind === 'scale', visible, selection,
-      );
+      const ranks = room ? flat.near : colours.kind === 'scale' ? colours.values : null;
+      painted = paintingOrder(points.count, ranks, visible, selection);
       changed();
     };
 
+    /** Where a place of the data lies in the plane that is shown. */
+    const laid = (place) => {
+      if (!room) return place;
+      const one = { count: 1, x: [place.x], y: [place.y], z: [place.z ?? room.z] };
+      const { x: [x], y: [y] } = turned(one, room, turn);
+      return { x, y };
+    };
+    const pixelsOf = (place) => {
+      const { x, y } = laid(place);
+      return MapSpace.toPixels(view, size, x, y);
+    };
     const at = (n) => MapSpace.toPixels(view, size, flat.x[n], flat.y[n]);
     const known = (n) => Number.isInteger(n) && n >= 0 && n < points.count;
 
@@ -238,7 +313,7 @@ const ExploreMap = (() => {
       for (const n of lines) ring(...at(n), radius() + 2.5, inks.accent, 1.75);
     };
     const pin = (now) => {
-      const [x, y] = MapSpace.toPixels(view, size, marker.x, marker.y);
+      const [x, y] = pixelsOf(marker);
       const share = reduced ? 1 : Math.min(1, (now - marker.since) / 700);
       const fall = 1 - (1 - Math.min(1, share / 0.55)) ** 3;
       if (share > 0.5 && share < 1) {
@@ -298,7 +373,7 @@ const ExploreMap = (() => {
       pen.clearRect(0, 0, over.width, over.height);
       pen.setTransform(ratio, 0, 0, ratio, 0, 0);
       const middle = known(focus) ? at(focus)
-        : marker && lines.length ? MapSpace.toPixels(view, size, marker.x, marker.y) : null;
+        : marker && lines.length ? pixelsOf(marker) : null;
       if (middle && lines.length) links(...middle);
       if (known(focus)) {
         ring(...middle, radius() + 5, inks.ink, 2.5);
@@ -317,12 +392,28 @@ const ExploreMap = (() => {
         view = MapSpace.between(glide.from, glide.to, 1 - (1 - share) ** 3);
         if (share >= 1) glide = null;
       }
-      renderer.paint(sceneOf(), view, size);
+      // In a room only the canvas draws: plotly's has no lasso, and asks the card at every hover.
+      const renderer = webgl && !room ? webgl : canvas;
+      try {
+        renderer.paint(sceneOf(), view, size);
+      } catch (error) {
+        if (renderer === canvas) throw error;
+        console.warn('The map goes on without WebGL:', error);
+        fallBack('plotly-failed');
+        return;
+      }
+      if (renderer !== used) {
+        used.element.hidden = true;
+        renderer.element.hidden = false;
+        used = renderer;
+        root.dataset.renderer = used.name;
+        emit('renderer', { renderer: used.name });
+      }
       if (paintOver(now) || glide) repaint();
       if (fresh) {
         fresh = false;
         root.dataset.ready = 'true';
-        emit('ready', { renderer: renderer.name });
+        emit('ready', { renderer: used.name });
       }
     };
     const repaint = () => { frame ||= requestAnimationFrame(paint); };
@@ -357,6 +448,15 @@ const ExploreMap = (() => {
       look(MapSpace.scaledTo(target(), size, scale, px, py), gently);
     };
 
+    /** Turn what lies in a room by so many pixels of movement. */
+    const turnBy = (dx, dy) => {
+      const pitch = Math.max(-1.5, Math.min(1.5, turn.pitch + dy * 0.008));
+      turn = { yaw: turn.yaw + dx * 0.008, pitch };
+      flat = turned(points, room, turn);
+      grid = null;
+      sort();
+    };
+
     const resize = () => {
       const { clientWidth: width, clientHeight: height } = root;
       const ratio = density();
@@ -368,7 +468,6 @@ const ExploreMap = (() => {
       size = { width, height };
       [over.width, over.height] = [across, down];
       canvas.resize(size, ratio);
-      if (renderer !== canvas) renderer.resize(size, ratio);
       whole = MapSpace.fit(bounds, size, MARGIN);
       glide = null;
       view = first ? whole : { ...view, scale: (view.scale * whole.scale) / before.scale };
@@ -451,7 +550,8 @@ const ExploreMap = (() => {
         deed = { kind: 'pinch', last: spread() };
       } else if (held.size === 1) {
         const [x, y] = place(event);
-        const kind = middle ? 'pan' : mode === 'pan' && event.shiftKey ? 'lasso' : mode;
+        const plain = mode === 'pan' && event.shiftKey ? 'lasso' : mode;
+        const kind = middle ? 'pan' : plain === 'pan' && room ? 'turn' : plain;
         const change = mode === 'pan' ? '' : event.shiftKey ? 'add' : event.altKey ? 'remove' : '';
         deed = { kind, from: [x, y], last: [x, y], moved: false, change, click: !middle };
       }
@@ -479,6 +579,8 @@ const ExploreMap = (() => {
       }
       if (deed.kind === 'pan') {
         look(MapSpace.movedBy(view, x - deed.last[0], y - deed.last[1]));
+      } else if (deed.kind === 'turn') {
+        turnBy(x - deed.last[0], y - deed.last[1]);
       } else if (deed.kind === 'box') {
         const [left, top] = deed.from;
         shape = { x: [left, x, x, left], y: [top, top, y, y] };
@@ -553,7 +655,8 @@ const ExploreMap = (() => {
       const letter = TOOLS.find((tool) => tool?.[1].toLowerCase() === event.key.toLowerCase())?.[0];
       if (arrow) {
         const far = Math.min(size.width, size.height) * (event.shiftKey ? 0.4 : 0.12);
-        look(MapSpace.movedBy(target(), arrow[0] * far, arrow[1] * far), true);
+        if (room) turnBy(arrow[0] * far * 0.4, arrow[1] * far * 0.4);
+        else look(MapSpace.movedBy(target(), arrow[0] * far, arrow[1] * far), true);
         hover(-1);
       } else if (event.key === '=') {
         use('in');
@@ -598,54 +701,55 @@ const ExploreMap = (() => {
       const button = element('button');
       button.type = 'button';
       button.dataset.tool = name;
-      const label = words[`map_${name}`] ?? name;
-      button.setAttribute('aria-label', label);
       button.setAttribute('aria-keyshortcuts', key);
-      button.title = `${label} (${key})`;
       button.append(icon(ICONS[name]));
       button.addEventListener('click', () => use(name));
       buttons.set(name, button);
       tools.append(button);
     }
 
+    function nameTools() {
+      for (const tool of TOOLS) {
+        if (!tool) continue;
+        const [name, key] = tool;
+        const label = words[name === 'pan' && room ? 'map_turn' : `map_${name}`] ?? name;
+        buttons.get(name).setAttribute('aria-label', label);
+        buttons.get(name).title = `${label} (${key})`;
+      }
+    }
+
     // --- which renderer ---
 
-    const show = (next) => {
-      if (renderer !== canvas && renderer !== next) renderer.destroy();
-      renderer = next;
-      canvas.element.hidden = renderer !== canvas;
-      root.dataset.renderer = renderer.name;
-      changed();
-      emit('renderer', { renderer: renderer.name });
-    };
     const fallBack = (reason) => {
       if (gone) return;
+      const old = webgl;
+      webgl = null;
       root.dataset.fallback = reason;
-      if (renderer !== canvas) show(canvas);
+      old?.destroy();
+      changed();
       emit('fallback', { reason });
     };
-    const wanted = options.renderer ?? new URLSearchParams(location.search).get('renderer');
+    /** Let WebGL take over, or say why not. */
     const bringWebgl = async () => {
+      const wanted = options.renderer ?? new URLSearchParams(location.search).get('renderer');
       if (wanted === 'canvas') return fallBack('asked');
       if (!options.plotly) return fallBack('plotly-missing');
-      if (typeof MapPlot === 'undefined') return fallBack('plotly-missing');
-      if (!hasWebgl()) return fallBack('webgl-missing');
-      let plotly;
+      const found = findWebgl();
+      if (!found) return fallBack('webgl-missing');
+      // Without a card a view of many points takes a second, where the canvas takes a frame.
+      if (found !== 'card' && wanted !== 'webgl') return fallBack('webgl-slow');
       try {
-        plotly = await fetchPlotly(options.plotly);
-      } catch {
-        return fallBack('script-missing');
-      }
-      if (gone) return undefined;
-      try {
-        const next = await MapPlot.create(stage, plotly, { size, ratio: density(), lost: () => fallBack('context-lost') });
-        if (gone) next.destroy();
-        else show(next);
+        const plotly = await fetchPlotly(options.plotly);
+        if (gone) return undefined;
+        const lost = () => fallBack('webgl-lost');
+        const made = await MapPlot.create(stage, plotly, { size, ratio: density(), lost });
+        if (gone) return made.destroy();
+        webgl = made;
+        return changed();
       } catch (error) {
-        console.warn('the map stays on its canvas:', error);
-        fallBack('plotly-failed');
+        console.warn('The map goes on without WebGL:', error);
+        return fallBack('plotly-failed');
       }
-      return undefined;
     };
 
     // --- begin ---
@@ -669,22 +773,27 @@ const ExploreMap = (() => {
       },
       get mode() { return mode; },
       set mode(next) { setMode(next); },
-      get renderer() { return renderer.name; },
+      get renderer() { return used.name; },
       /** Where a point, or a place of the plane, is in pixels of the root. */
       pixels(place) {
-        return known(place) ? at(place) : MapSpace.toPixels(view, size, place.x, place.y);
+        return known(place) ? at(place) : pixelsOf(place);
       },
       /** New points; what was selected, hidden, focused and marked is forgotten. */
       setPoints({ count, x, y, z = null }) {
         points = { count, x, y, z };
-        flat = points;
+        room = z ? roomOf(points) : null;
+        turn = { yaw: 0.6, pitch: 0.35 };
+        flat = room ? turned(points, room, turn) : points;
         grid = null;
         visible = selection = null;
         focus = marker = null;
         lines = [];
         hover(-1);
         if (colours.values.length < count) colours = { ...colours, values: new Uint8Array(count) };
-        bounds = MapSpace.boundsOf(x, y) ?? { left: 0, right: 1, bottom: 0, top: 1 };
+        const { reach } = room ?? {};
+        bounds = room ? { left: -reach, right: reach, bottom: -reach, top: reach }
+          : MapSpace.boundsOf(x, y) ?? { left: 0, right: 1, bottom: 0, top: 1 };
+        nameTools();
         whole = MapSpace.fit(bounds, size, MARGIN);
         view = whole;
         glide = null;
@@ -713,12 +822,12 @@ const ExploreMap = (() => {
         repaint();
       },
       setMarker(place) {
-        marker = place && { x: place.x, y: place.y, since: performance.now() };
+        marker = place && { x: place.x, y: place.y, z: place.z, since: performance.now() };
         if (marker) {
-          const [px, py] = MapSpace.toPixels(target(), size, marker.x, marker.y);
-          if (px < 16 || px > size.width - 16 || py < 40 || py > size.height - 8) {
-            look({ ...target(), x: marker.x, y: marker.y }, true);
-          }
+          const { x: px, y: py } = laid(marker);
+          const [across, down] = MapSpace.toPixels(target(), size, px, py);
+          const inside = across > 16 && across < size.width - 16 && down > 40 && down < size.height - 8;
+          if (!inside) look({ ...target(), x: px, y: py }, true);
         }
         repaint();
       },
@@ -727,9 +836,9 @@ const ExploreMap = (() => {
         const some = [...numbers].filter(known);
         const x = Float64Array.from(some, (n) => flat.x[n]);
         const y = Float64Array.from(some, (n) => flat.y[n]);
-        const also = withMarker && marker;
+        const also = withMarker && marker ? [laid(marker)] : [];
         const around = MapSpace.boundsOf(
-          also ? [...x, marker.x] : x, also ? [...y, marker.y] : y,
+          [...x, ...also.map((place) => place.x)], [...y, ...also.map((place) => place.y)],
         );
         if (!around) return;
         const next = MapSpace.fit(around, size, 3 * MARGIN);
@@ -753,7 +862,7 @@ const ExploreMap = (() => {
         watcher.disconnect();
         themes.disconnect();
         window.removeEventListener('resize', resize);
-        if (renderer !== canvas) renderer.destroy();
+        webgl?.destroy();
         listeners.clear();
         root.replaceChildren();
         root.classList.remove('mp-map');

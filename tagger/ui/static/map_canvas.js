@@ -61,7 +61,7 @@ const MapCanvas = (() => {
     };
 
     /** Stamp a dot for each of order[from..to), in the colours of `table` (by `values`). */
-    const stampAll = (scene, view, size, from, to, table, opacity, radius, rim) => {
+    const stampAll = (scene, view, size, { from, to, radius, opacity, rim }, table, ground) => {
       const { x, y, order, values } = scene;
       const [width, height] = [canvas.width, canvas.height];
       const { side, covers } = stampsOf(radius * ratio);
@@ -98,7 +98,7 @@ const MapCanvas = (() => {
         if (!(px > -side && px < width + side && py > -side && py < height + side)) continue;
         const [column, row] = [Math.floor(px), Math.floor(py)];
         const phase = Math.floor((py - row) * PHASES) * PHASES + Math.floor((px - column) * PHASES);
-        if (edge) put(edge.covers[phase], edge.side, column, row, rim, strength);
+        if (edge) put(edge.covers[phase], edge.side, column, row, ground, strength);
         put(covers[phase], side, column, row, table[values[n]], strength);
       }
     };
@@ -112,12 +112,8 @@ const MapCanvas = (() => {
         if (!pixels) return;
         pixels.fill(0xff000000 | pack(scene.ground));
         const table = Uint32Array.from(scene.colours, pack);
-        const { order, dim, radius } = scene;
-        // Large dots are told apart by a rim; there are few of them in the window then.
-        const rim = radius >= 4 ? pack(scene.ground) : 0;
-        stampAll(scene, view, size, 0, dim, table, scene.dimmed, radius, 0);
-        const strong = radius * (dim ? scene.swell : 1);
-        stampAll(scene, view, size, dim, order.length, table, scene.opacity, strong, rim);
+        const ground = pack(scene.ground);
+        for (const layer of scene.layers) stampAll(scene, view, size, layer, table, ground);
         context.putImageData(image, 0, 0);
       },
       destroy() { canvas.remove(); },

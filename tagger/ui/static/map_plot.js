@@ -1,0 +1,97 @@
+/* Points drawn by plotly's scattergl, for graphics cards. Plotly only draws: its own hover, lasso and
+ * menu take seconds where there are many points, and know nothing of fingers.
+ */
+const MapPlot = (() => {
+  const SETTLED = 160; // milliseconds without another zoom until the dots get another size
+  const NEAR = 1.12; // sizes that differ by less are the same to the eye
+
+  const CONFIG = { staticPlot: true, displayModeBar: false };
+  const css = ([red, green, blue]) => `rgb(${red}, ${green}, ${blue})`;
+
+  const layoutOf = (view, { width, height }) => {
+    const [across, down] = [width / view.scale / 2, height / view.scale / 2];
+    const axis = (middle, half) => ({
+      range: [middle - half, middle + half], visible: false, fixedrange: true, autorange: false,
+    });
+    return {
+      width, height, autosize: false, margin: { l: 0, r: 0, t: 0, b: 0, pad: 0 },
+      paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
+      showlegend: false, hovermode: false, dragmode: false,
+      xaxis: axis(view.x, across), yaxis: axis(view.y, down),
+    };
+  };
+
+  /** One trace for each layer of the scene. */
+  const tracesOf = (scene) => {
+    const table = scene.colours.map(css);
+    return scene.layers.map(({ from, to, radius, opacity, rim }) => {
+      const numbers = scene.order.subarray(from, to);
+      return {
+        type: 'scattergl', mode: 'markers', hoverinfo: 'skip',
+        x: Float32Array.from(numbers, (n) => scene.x[n]),
+        y: Float32Array.from(numbers, (n) => scene.y[n]),
+        marker: {
+          size: 2 * radius, opacity,
+          color: Array.from(numbers, (n) => table[scene.values[n]]),
+          line: { width: rim ? 1 : 0, color: css(scene.ground) },
+        },
+      };
+    });
+  };
+
+  /**
+   * A renderer with the functions of MapCanvas. `lost` is called when the graphics card gives up.
+   *
+   * @param plotly  the library
+   */
+  async function create(host, plotly, { size, ratio, lost }) {
+    const root = document.createElement('div');
+    root.className = 'mp-plot';
+    root.setAttribute('aria-hidden', 'true');
+    host.append(root);
+    let shown = { version: -1, radius: 0, size };
+    let later = 0;
+    const discard = () => {
+      clearTimeout(later);
+      plotly.purge(root);
+      root.remove();
+    };
+    const build = (scene, view, nextSize) => {
+      clearTimeout(later);
+      later = 0;
+      plotly.react(root, tracesOf(scene), layoutOf(view, nextSize));
+      shown = { version: scene.version, radius: scene.radius, size: nextSize };
+      for (const canvas of root.querySelectorAll('canvas')) {
+        if (canvas.dataset.watched) continue;
+        canvas.dataset.watched = 'true';
+        canvas.addEventListener('webglcontextlost', lost);
+      }
+    };
+    try {
+      await plotly.newPlot(root, [], layoutOf({ x: 0, y: 0, scale: 1 }, size), {
+        ...CONFIG, plotGlPixelRatio: ratio,
+      });
+    } catch (error) {
+      discard();
+      throw error;
+    }
+    return {
+      name: 'webgl',
+      element: root,
+      paint(scene, view, nextSize) {
+        if (scene.version !== shown.version || nextSize !== shown.size) {
+          build(scene, view, nextSize);
+          return;
+        }
+        const { xaxis, yaxis } = layoutOf(view, nextSize);
+        plotly.relayout(root, { 'xaxis.range': xaxis.range, 'yaxis.range': yaxis.range });
+        const other = Math.max(scene.radius / shown.radius, shown.radius / scene.radius);
+        clearTimeout(later);
+        if (other > NEAR) later = setTimeout(build, SETTLED, scene, view, nextSize);
+      },
+      destroy: discard,
+    };
+  }
+
+  return { create };
+})();
