@@ -8,7 +8,7 @@ from tagger.gallery.folder import (
     read_facts,
     write_gallery,
 )
-from tagger.gallery.pictures import SIDE, Pictures
+from tagger.gallery.pictures import SIDE, Pictures, make_picture
 from tagger.gallery.rows import TagRows
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Pictures",
     "TagRows",
     "entry_of",
+    "make_picture",
     "open_gallery",
     "read_facts",
     "write_gallery",

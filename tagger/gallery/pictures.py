@@ -16,6 +16,7 @@ from typing import IO, Self
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from tagger.atomic import replacing
 from tagger.errors import GalleryError
@@ -32,6 +33,7 @@ _PACK = re.compile(r"pictures-([0-9]{3,6})\.zip", re.ASCII)
 # What an archive spends on a member besides its content and twice its name.
 _MEMBER_BYTES = 76
 _END_BYTES = 22
+_QUALITY = 82
 _TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -212,6 +214,21 @@ class PackWriter:
                 file.write(self._data.getbuffer())
             self._pack += 1
         self._begin()
+
+
+def make_picture(rgb: npt.NDArray[np.uint8], side: int = SIDE) -> bytes:
+    """Make a picture small: a WebP file, its longest side at most `side` pixels.
+
+    Parameters
+    ----------
+    rgb : uint8, shape [h, w, 3]
+        Upright, on white.
+    """
+    image = Image.fromarray(rgb)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=_QUALITY, method=4)
+    return file.getvalue()
 
 
 def packs(folder: Path) -> list[Path]:

@@ -75,6 +75,7 @@ def _train(argv: list[str]) -> int:
             "sketch",
             "sketch_comparison",
             "sketch_tuning",
+            "gallery",
             "digits",
             "digits_index",
         ],
@@ -115,8 +116,8 @@ def _train(argv: list[str]) -> int:
         parameters["sketch_tuning"] = own
         words += said
     elif args.out:
-        prefix = "sketch." if args.pipeline == "sketch" else ""
-        _put(parameters, f"{prefix}bundle.out", args.out)
+        where = {"sketch": "sketch.bundle.out", "gallery": "gallery.out"}
+        _put(parameters, where.get(args.pipeline, "bundle.out"), args.out)
     for item in args.set:
         key, sign, value = item.partition("=")
         if not sign:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
-from tagger.training.pipelines import digits, sketch, sketch_tuning, tagging
+from tagger.training.pipelines import digits, gallery, sketch, sketch_tuning, tagging
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -16,6 +16,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "sketch": sketch.create_pipeline(),
         "sketch_comparison": sketch.create_comparison(),
         "sketch_tuning": sketch_tuning.create_pipeline(),
+        "gallery": gallery.create_pipeline(),
         "digits": digits.create_pipeline(),
         "digits_index": digits.create_indexing(),
     }
