@@ -17,8 +17,10 @@ from tagger.languages import LANGUAGES, Language
 from tagger.services import Services
 from tagger.ui.draw_tab import build_draw_tab
 from tagger.ui.examples import example_route, load_examples
+from tagger.ui.explore_tab import build_explore_tab
 from tagger.ui.files import STATIC
 from tagger.ui.owner import build_owner
+from tagger.ui.plotly_js import plotly_route
 from tagger.ui.tag_tab import build_tag_tab
 from tagger.ui.theme import make_theme
 from tagger.ui.translations import PAGE, TAG_TAB
@@ -60,6 +62,9 @@ def build_app(services: Services) -> gr.Blocks:
                     tuning = services.draw.tuning
                     if services.settings.owner_token.get_secret_value() and tuning is not None:
                         build_owner(services.draw, tuning, services.settings.language)
+            if services.explore is not None:
+                with gr.Tab(i18n("tab_explore"), id="explore", elem_id="tab-explore"):
+                    build_explore_tab(services)
     return app
 
 
@@ -78,7 +83,7 @@ def launch_options(services: Services) -> dict[str, Any]:
 
 def routes() -> list[BaseRoute]:
     """Routes that the page fetches from; give them to ``launch(app_kwargs={"routes": ...})``."""
-    return [example_route(load_examples())]
+    return [example_route(load_examples()), plotly_route()]
 
 
 def _i18n(services: Services) -> gr.I18n:
@@ -91,6 +96,7 @@ def _i18n(services: Services) -> gr.I18n:
         tables[language] = {
             "tab_tag": words["tab_tag"],
             "tab_draw": words["tab_draw"],
+            "tab_explore": words["tab_explore"],
             "header": f"# {words['title']}\n\n{lead}",
             "about": about(services, shown),
         }

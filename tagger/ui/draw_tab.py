@@ -189,7 +189,7 @@ SCRIPTS = (
     "game.js",
     "draw.js",
 )
-STYLES = ("common.css", "draw.css")
+STYLES = ("common.css", "picker.css", "draw.css")
 
 
 def build_draw_tab(services: Services, draw: DrawServices) -> None:

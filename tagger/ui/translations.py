@@ -18,6 +18,7 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "title": "Illustration tagger",
         "tab_tag": "Tag",
         "tab_draw": "Draw",
+        "tab_explore": "Explore",
         "lead": "Give it a drawing and read ten tags for it. "
         "The picture is read on this server and not kept.",
         "lead_draw": "Read the tags of an illustration, or draw and watch it being named. "
@@ -32,6 +33,7 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "title": "イラストタガー",
         "tab_tag": "タグ付け",
         "tab_draw": "お絵かき",
+        "tab_explore": "地図",
         "lead": "イラストを置くと、合いそうなタグを十個示します。"
         "画像はこのサーバーで読むだけで、保存しません。",
         "lead_draw": "イラストにタグを付け、描いた絵が何かを当てます。"

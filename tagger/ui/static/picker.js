@@ -2,9 +2,10 @@
 
 /**
  * `ask(query)` returns a promise of [{word, label, learnt}]; `changed()` follows every change of the
- * text, `entered()` the Enter key without a list's entry being marked.
+ * text, `entered()` the Enter key without a list's entry being marked, `chosen(entry)` the choice of
+ * one. With `free` false words of the visitor's own are not offered.
  */
-function createPicker(field, list, { ask, changed, entered }) {
+function createPicker(field, list, { ask, changed, entered, chosen = () => {}, free = true }) {
   let entries = [];
   let marked = -1;
   let number = 0;
@@ -29,12 +30,13 @@ function createPicker(field, list, { ask, changed, entered }) {
     field.value = entry.label;
     close();
     changed();
+    chosen(entry);
   };
   const same = (a, b) => a.normalize('NFKC').toLowerCase() === b.normalize('NFKC').toLowerCase();
   const open = (found) => {
     const text = field.value.trim();
     entries = found.map((entry) => ({ ...entry, fresh: false }));
-    if (!found.some((entry) => same(entry.label, text) || same(entry.word, text))) {
+    if (free && !found.some((entry) => same(entry.label, text) || same(entry.word, text))) {
       entries.push({ label: text, fresh: true });
     }
     list.replaceChildren(...entries.map((entry, i) => {
@@ -48,8 +50,8 @@ function createPicker(field, list, { ask, changed, entered }) {
       node.addEventListener('click', () => choose(entry));
       return node;
     }));
-    list.hidden = false;
-    field.setAttribute('aria-expanded', 'true');
+    list.hidden = !entries.length;
+    field.setAttribute('aria-expanded', String(!list.hidden));
     mark(-1);
   };
 
