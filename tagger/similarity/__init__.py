@@ -2,6 +2,7 @@
 
 from tagger.similarity.calibration import UNKNOWN, Calibration, Match, Options
 from tagger.similarity.evaluation import (
+    evaluate_classification,
     evaluate_multiple,
     evaluate_retrieval,
     evaluate_single,
@@ -24,6 +25,7 @@ __all__ = [
     "Options",
     "Snapshot",
     "Stats",
+    "evaluate_classification",
     "evaluate_multiple",
     "evaluate_retrieval",
     "evaluate_single",

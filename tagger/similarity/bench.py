@@ -7,15 +7,17 @@ asked of every index in turn, so that whatever else the machine does, it does to
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tagger.similarity import hnsw
-from tagger.similarity.evaluation import recall_of
 from tagger.similarity.index import Index, Precision, Search
+from tagger.similarity.items import Neighbour
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,6 +39,7 @@ def bench(
     k: int = 10,
     seed: int = 0,
     vectors: Floats | None = None,
+    more: Mapping[str, Callable[[int], Any]] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Measure.
@@ -46,11 +49,14 @@ def bench(
     sizes : sequence of int
         How many vectors.
     dimension, seed : int
-        Of made vectors: clusters, as pictures of like things are.
+        Of made vectors, for each size its own: clusters, as pictures of like things are.
     queries, k : int
         How many lookups, and for how many neighbours.
     vectors : float32, shape [N, D], optional
         Real ones instead; sizes beyond N less the queries are left out. The last are the queries.
+    more : mapping of str to callable, optional
+        Other kinds of indexes by name: given D, make an empty one with the methods of
+        :class:`tagger.similarity.Index`, which is closed afterwards.
     progress : callable, optional
         Told in words what is being done.
 
@@ -63,30 +69,56 @@ def bench(
         into this one's), ``recall`` (share of the exact search's neighbours) and ``megabytes`` of
         the embeddings.
     """
-    if vectors is None:
-        made = clusters(max(sizes) + queries, dimension, seed)
-    else:
-        made = vectors
-        dimension = made.shape[1]
-        sizes = [size for size in sizes if size + queries <= len(made)]
-    asked = made[len(made) - queries :]
-    kinds = [kind for kind in KINDS if kind[1] != "hnsw" or hnsw.installed()]
+    if vectors is not None:
+        dimension = vectors.shape[1]
+        sizes = [size for size in sizes if size + queries <= len(vectors)]
+    makers: dict[str, Callable[[int], Any]] = {
+        name: partial(Index, model="bench", search=search, precision=precision)
+        for name, search, precision in KINDS
+        if search != "hnsw" or hnsw.installed()
+    }
+    makers.update(more or {})
     rows = []
     for size in sizes:
-        indexes = {}
-        built = {}
-        for name, search, precision in kinds:
+        made = clusters(size + queries, dimension, seed) if vectors is None else vectors
+        with ExitStack() as opened:
+            indexes, built = {}, {}
+            for name, make in makers.items():
+                if progress is not None:
+                    progress(f"building {name} of {size:,}")
+                index = opened.enter_context(make(dimension))
+                begun = time.perf_counter()
+                index.add_many([str(number) for number in range(size)], made[:size])
+                built[name] = time.perf_counter() - begun
+                indexes[name] = index
             if progress is not None:
-                progress(f"building {name} of {size:,}")
-            index = Index(dimension, "bench", search=search, precision=precision)
-            begun = time.perf_counter()
-            index.add_many([str(number) for number in range(size)], made[:size])
-            built[name] = time.perf_counter() - begun
-            indexes[name] = index
-        if progress is not None:
-            progress(f"asking {size:,}")
-        rows += _ask(indexes, asked, k, built, size)
+                progress(f"asking {size:,}")
+            rows += _ask(indexes, made[len(made) - queries :], k, built, size)
     return {"dimension": dimension, "queries": queries, "k": k, "seed": seed, "rows": rows}
+
+
+def markdown(figures: dict[str, Any]) -> str:
+    """The rows of :func:`bench` as a table in Markdown."""
+    k = figures["k"]
+    lines = [
+        "| vectors | search | build, s | ms a lookup, p50 | p95 | ms in a batch | times as fast "
+        f"| recall@{k} | MB |",
+        "|--:|:--|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in figures["rows"]:
+        cells = (
+            f"{row['size']:,}",
+            row["kind"],
+            f"{row['build_seconds']:.2f}",
+            f"{row['p50']:.3f}",
+            f"{row['p95']:.3f}",
+            f"{row['batch']:.3f}",
+            f"{row['times']:.1f}",
+            f"{row['recall']:.3f}",
+            f"{row['megabytes']:.1f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def clusters(count: int, dimension: int, seed: int) -> Floats:
@@ -100,7 +132,7 @@ def clusters(count: int, dimension: int, seed: int) -> Floats:
 
 
 def _ask(
-    indexes: dict[str, Index], asked: Floats, k: int, built: dict[str, float], size: int
+    indexes: Mapping[str, Any], asked: Floats, k: int, built: dict[str, float], size: int
 ) -> list[dict[str, Any]]:
     seconds: dict[str, list[float]] = {name: [] for name in indexes}
     for query in asked:
@@ -111,7 +143,7 @@ def _ask(
     batch, found = {}, {}
     for name, index in indexes.items():
         begun = time.perf_counter()
-        found[name], _ = index.snapshot().find(asked, k)
+        found[name] = index.lookup_many(asked, k)
         batch[name] = (time.perf_counter() - begun) / max(1, len(asked))
     first = next(iter(indexes))
     median = {name: float(np.median(times)) for name, times in seconds.items()}
@@ -124,8 +156,16 @@ def _ask(
             "p95": 1e3 * float(np.percentile(seconds[name], 95)),
             "batch": 1e3 * batch[name],
             "times": median[first] / median[name],
-            "recall": recall_of(found[name], found[first]),
+            "recall": _recall(found[name], found[first]),
             "megabytes": index.stats().bytes / 1e6,
         }
         for name, index in indexes.items()
     ]
+
+
+def _recall(found: list[list[Neighbour]], wanted: list[list[Neighbour]]) -> float:
+    hits = sum(
+        len({one.item.id for one in a} & {one.item.id for one in b})
+        for a, b in zip(found, wanted, strict=True)
+    )
+    return hits / max(1, sum(map(len, wanted)))

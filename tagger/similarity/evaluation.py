@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tagger.similarity import calibration as calibrating
 from tagger.similarity import classification, retrieval
 from tagger.similarity.calibration import UNKNOWN, Match
 from tagger.similarity.items import unit
@@ -112,6 +113,7 @@ def evaluate_retrieval(
     *,
     ks: Sequence[int] = (1, 5, 10),
     least: float = 0.0,
+    least_cosine: float = -1.0,
     average: str = "micro",
     queries: int | None = None,
     seed: int = 0,
@@ -130,6 +132,8 @@ def evaluate_retrieval(
     labels : iterable of iterables of int
         Their tags.
     ks, least : see :func:`measure`
+    least_cosine : float
+        What is less near counts as not found, as beyond TensorFlow Similarity's distance threshold.
     average : {"micro", "macro"}
         Over queries, or over tags of the means of their queries.
     queries : int, optional
@@ -171,7 +175,8 @@ def evaluate_retrieval(
     for start in range(0, len(truth), step):
         block = slice(start, start + step)
         asked = unit(vectors[block], snapshot.vectors.shape[1])
-        found, _ = whole.find(asked, snapshot.size, None if rows is None else rows[block])
+        found, near = whole.find(asked, snapshot.size, None if rows is None else rows[block])
+        found[near < least_cosine] = -1
         parts.append(
             measure(
                 places[found],
@@ -202,6 +207,63 @@ def recall_of(found: Ints, wanted: Ints) -> float:
     """
     hits = [len(np.intersect1d(a[a >= 0], b[b >= 0])) for a, b in zip(found, wanted, strict=True)]
     return float(sum(hits) / max(1, int((wanted >= 0).sum())))
+
+
+def evaluate_classification(
+    snapshot: Snapshot,
+    embeddings: npt.ArrayLike | None = None,
+    labels: Iterable[Iterable[int]] | None = None,
+    *,
+    thresholds: npt.ArrayLike = (0.5,),
+    k: int = 1,
+    matcher: str = "nearest",
+    single: bool = False,
+) -> dict[str, list[float]]:
+    """Judge what the tags of neighbours tell, at each of some cut-points.
+
+    As TensorFlow Similarity's ``evaluate_classification``: the neighbours vote by
+    :func:`tagger.similarity.calibration.decide`, and a vote is believed if its score reaches the
+    cut-point. Nothing is calibrated by it.
+
+    Parameters
+    ----------
+    snapshot, embeddings, labels
+        As for :func:`evaluate_retrieval`.
+    thresholds : float, shape [S]
+        Cut-points.
+    k, matcher, single
+        As :class:`tagger.similarity.calibration.Options`. With `single`, one decision a query is
+        counted, and a wrong one that is not believed is a true negative, as there; else each pair
+        of a query and a tag that occurs is a decision, and a tag that is not found is missed.
+
+    Returns
+    -------
+    dict
+        ``thresholds`` and the measures of :data:`classification.METRICS`: a value for each.
+    """
+    if embeddings is None:
+        queries, truth, skip = snapshot.embeddings, snapshot.labels, snapshot.rows
+    else:
+        queries, truth, skip = np.asarray(embeddings), Labels(labels or ()), None
+    if len(truth) != len(queries):
+        raise ValueError("as many labels as embeddings are needed")
+    if len(queries):
+        queries = unit(queries, snapshot.vectors.shape[1])
+    cuts = np.atleast_1d(np.asarray(thresholds, np.float64))
+    rows, cosines = snapshot.find(queries, k, skip)
+    tags = [[snapshot.items[row].labels for row in found if row >= 0] for found in rows.tolist()]
+    decisions = calibrating.decide(tags, cosines, k, matcher, single)
+    right = calibrating.correct(decisions, truth)
+    counts = classification.count_nearest(right, decisions.score, cuts)
+    if not single:
+        known = {*truth.holders, *(tag for item in snapshot.labels for tag in item)}
+        pairs, positives = len(truth) * len(known), sum(map(len, truth))
+        missed = positives - counts.tp
+        counts = classification.Counts(
+            counts.tp, counts.fp, pairs - counts.tp - counts.fp - missed, missed
+        )
+    figures = {name: m(counts).tolist() for name, m in classification.METRICS.items()}
+    return {"thresholds": cuts.tolist(), **figures}
 
 
 def evaluate_single(truth: Sequence[int], said: Sequence[tuple[Match, ...]]) -> dict[str, Any]:

@@ -89,6 +89,15 @@ class Index:
         self._changing = threading.Lock()
         self._now, self._row_of, self._next_key = self._nothing(), dict[str, int](), 0
 
+    def close(self) -> None:
+        """Nothing is to be closed here, other than of an index in a database."""
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     # --- what it holds ---------------------------------------------------------------------------
 
     def __len__(self) -> int:
@@ -358,6 +367,10 @@ class Index:
         decisions = self._decide(now, queries, settings.k, settings.matcher, settings.single, skip)
         self._calibration = calibrating.calibrate(decisions, truth, settings)
         return self._calibration
+
+    def use(self, calibration: Calibration | None) -> None:
+        """Keep cut-points that were chosen elsewhere, or none."""
+        self._calibration = calibration
 
     def match(self, embeddings: npt.ArrayLike) -> list[tuple[Match, ...]]:
         """Tell which tags embeddings have, by their neighbours and the cut-points.

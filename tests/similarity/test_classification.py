@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.similarity import UNKNOWN, Labels, Match, evaluate_multiple, evaluate_single
+from tagger.similarity import (
+    UNKNOWN,
+    Index,
+    Labels,
+    Match,
+    evaluate_classification,
+    evaluate_multiple,
+    evaluate_single,
+)
 from tagger.similarity import classification as judge
+from tests.similarity.naive import cosine
 
 SETS = st.lists(st.sets(st.integers(0, 4), max_size=3), min_size=1, max_size=8)
 
@@ -105,6 +114,56 @@ def test_scikit_learn_counts_the_same_confusions() -> None:
     wanted = metrics.confusion_matrix(truth, said, labels=[0, 1, 2, 3, UNKNOWN])
     np.testing.assert_array_equal(judge.confusion(truth, said, [0, 1, 2, 3]), wanted)
     assert judge.confusion([9], [0], [0]).tolist() == [[0, 0], [1, 0]]
+
+
+@pytest.mark.parametrize("single", [True, False])
+@pytest.mark.parametrize("given_queries", [True, False])
+def test_measures_at_cut_points_are_those_of_plain_loops(single: bool, given_queries: bool) -> None:
+    rng = np.random.default_rng(7)
+    rows = rng.normal(size=(40, 5)) + 2 * np.eye(5)[rng.integers(0, 5, 40)]
+    tags = [[n % 4] if single else sorted({n % 4, n % 6}) for n in range(40)]
+    index = Index(5, "m")
+    index.add_many([str(n) for n in range(30)], rows[:30], tags[:30])
+    index.remove(["4"])
+    ids = [int(id) for id in index.ids()]
+    cuts = [-1.0, 0.3, 0.62, 0.9]
+    asked = list(range(30, 40)) if given_queries else ids
+    figures = evaluate_classification(
+        index.snapshot(),
+        *((rows[30:], tags[30:]) if given_queries else ()),
+        thresholds=cuts,
+        k=3,
+        matcher="vote",
+        single=single,
+    )
+    assert figures.pop("thresholds") == cuts
+    known = {tag for one in [*asked, *ids] for tag in tags[one]}
+    for at, cut in enumerate(cuts):
+        tp = fp = tn = fn = 0
+        for query in asked:
+            near = sorted(
+                (n for n in ids if n != query), key=lambda n: -cosine(rows[query], rows[n])
+            )
+            votes = {tag: 0.0 for tag in known}
+            for n in near[:3]:
+                for tag in tags[n]:
+                    votes[tag] += max(cosine(rows[query], rows[n]), 0) / 3
+            voted = {tag for n in near[:3] for tag in tags[n]}
+            if single:
+                best = max(voted, key=lambda tag: votes[tag])
+                right, believed = best in tags[query], votes[best] >= cut
+                tp, fp = tp + (right and believed), fp + (not right and believed)
+                fn, tn = fn + (right and not believed), tn + (not right and not believed)
+                continue
+            for tag in known:
+                right, believed = tag in tags[query], tag in voted and votes[tag] >= cut
+                tp, fp = tp + (right and believed), fp + (not right and believed)
+                fn, tn = fn + (right and not believed), tn + (not right and not believed)
+        got = {name: values[at] for name, values in figures.items()}
+        assert got == pytest.approx(by_loops(tp, fp, tn, fn))
+    with pytest.raises(ValueError):
+        evaluate_classification(index.snapshot(), rows[:2], [[1]])
+    assert evaluate_classification(Index(5, "m").snapshot())["f1"] == [0]
 
 
 def test_nothing_is_no_mistake() -> None:

@@ -133,6 +133,24 @@ def test_an_index_that_knows_its_neighbours_and_one_that_does_not() -> None:
         evaluate_retrieval(index.snapshot(), average="median")
 
 
+def test_what_is_less_near_than_asked_counts_as_not_found() -> None:
+    rng = np.random.default_rng(3)
+    rows, labels = rng.normal(size=(30, 4)), [[n % 3] for n in range(30)]
+    index = Index(4, "model")
+    index.add_many([str(n) for n in range(30)], rows, labels)
+    figures = evaluate_retrieval(index.snapshot(), least_cosine=0.4, ks=(5,))
+    precisions, recalls = [], []
+    for n in range(30):
+        cosines = [naive.cosine(rows[n], rows[m]) for m in range(30)]
+        near = sorted((m for m in range(30) if m != n), key=lambda m: -cosines[m])[:5]
+        rel = [m % 3 == n % 3 and cosines[m] >= 0.4 for m in near]
+        precisions.append(sum(rel) / 5)
+        recalls.append(sum(rel) / 9)
+    assert figures["precision@5"] == pytest.approx(np.mean(precisions))
+    assert figures["recall@5"] == pytest.approx(np.mean(recalls))
+    assert figures["precision@5"] < evaluate_retrieval(index.snapshot(), ks=(5,))["precision@5"]
+
+
 def test_the_mean_over_tags_weighs_tags_alike() -> None:
     values = np.array([1.0, 0.0, 0.0, math.nan])
     assert retrieval.mean(values) == pytest.approx(1 / 3)
