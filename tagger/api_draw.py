@@ -208,7 +208,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
             "Cache-Control": "no-store",
             "Content-Disposition": f'attachment; filename="{name}"',
         }
-        return StreamingResponse(_blocks(file), media_type=media, headers=headers)
+        return StreamingResponse(blocks(file), media_type=media, headers=headers)
 
     @app.patch(
         "/v1/drawings/{id}",
@@ -315,7 +315,8 @@ def answer(data: Any, lang: str | None = None, status: int = 200) -> JSONRespons
     return JSONResponse(data, status, headers)
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
+def blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Read a file out, and close it."""
     with file:
         while block := file.read(2**16):
             yield block

@@ -15,6 +15,7 @@ from typing import IO, Any, Protocol, TextIO
 from tagger.atomic import replacing
 from tagger.cli_inputs import Item
 from tagger.errors import TaggerError
+from tagger.safetext import csv_text
 from tagger.services import TagResult
 from tagger.tags import RankedTag, format_tags
 
@@ -52,14 +53,6 @@ def _shows(character: str) -> bool:
 def data_text(path: Path) -> str:
     """A path for a data file: as it is, but for bytes that are no text, which are escaped."""
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def csv_text(text: str) -> str:
-    """A cell that a spreadsheet takes for text and never for a formula."""
-    return f"'{text}" if text[:1] in _FORMULA_STARTS else text
-
-
-_FORMULA_STARTS = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 def cell_width(text: str) -> int:

@@ -594,6 +594,11 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "The gallery was written by a newer version of this program. Update the program.",
         "より新しい版で作られたギャラリーです。プログラムを更新してください。",
     ),
+    "gallery-busy": (
+        409,
+        "Another process is building this gallery. Wait until it has ended.",
+        "別の処理がこのギャラリーを作成しています。終わるまでお待ちください。",
+    ),
     "gallery-export-invalid": (
         422,
         "The file is no export of a selection (JSON, made on the Explore page). Export it again.",

@@ -104,6 +104,9 @@ def launch(services: Services, *, host: str = "127.0.0.1", port: int = 0) -> Ser
         except OSError:
             _log.warning("the server did not start in time on port %d", number)
             continue
+        if services.explore is not None:
+            # Only now: the first page comes first.
+            services.explore.start()
         return Server(str(url), blocks)
     reason = f"port {ports[-1]} is taken or not allowed, or the server did not start in time"
     raise SettingsError("settings-invalid", problems=reason)

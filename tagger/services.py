@@ -26,6 +26,7 @@ from tagger import bundles, images
 from tagger.bundles import BundleConfig, ModelFacts
 from tagger.drawing import DrawServices, build_draw
 from tagger.errors import ImageError, TaggerError
+from tagger.exploring import ExploreServices, build_explore
 from tagger.illustration import IllustrationTagger, Prediction
 from tagger.images import Picture
 from tagger.settings import Settings
@@ -182,6 +183,8 @@ class Services:
         The bundle's figures.
     draw : DrawServices or None
         What recognises and collects drawings; None where there is no recogniser.
+    explore : ExploreServices or None
+        What explores a gallery; None where there is none.
     """
 
     settings: Settings
@@ -190,6 +193,7 @@ class Services:
     hash: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     draw: DrawServices | None = None
+    explore: ExploreServices | None = None
     # Reading and tagging have a bound each, shared by all doors: pictures are read while the
     # model works on others, and neither can take more memory than its places allow.
     _readers: ThreadPoolExecutor = field(init=False, repr=False)
@@ -301,6 +305,8 @@ class Services:
 
     def close(self) -> None:
         """Stop the reading threads when what they have begun is done; keep what was learnt."""
+        if self.explore is not None:
+            self.explore.close()
         self._readers.shutdown(wait=True, cancel_futures=True)
         if self.draw is not None:
             self.draw.close()
@@ -366,4 +372,11 @@ def build_services(settings: Settings) -> Services:
     bundle = bundles.load(settings.bundle)
     tagger = IllustrationTagger(bundle, settings.threads)
     draw = build_draw(settings)
-    return Services(settings, tagger, bundle.config, bundle.hash, bundle.metrics, draw)
+
+    def look(source: Source) -> TagResult:
+        return services.tag(source)
+
+    model = ModelFacts(bundle.config.name, bundle.config.version, bundle.hash)
+    explore = build_explore(settings, look, tagger.tags, model, draw)
+    services = Services(settings, tagger, bundle.config, bundle.hash, bundle.metrics, draw, explore)
+    return services

@@ -30,6 +30,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _DEFAULTS = ImageLimits()
 
 DEFAULT_SKETCH_BUNDLE = str(_ROOT / "exported" / "sketch")
+DEFAULT_GALLERY = str(_ROOT / "exported" / "gallery")
 
 
 def _whole_number(value: Any) -> Any:
@@ -68,6 +69,12 @@ class Settings(BaseSettings):
     sketch_bundle : str
         Recogniser of drawings, a folder or ``hf:owner/name@revision``. Where the default folder is
         not there, drawings are not recognised; ``none`` turns them off.
+    gallery : str
+        Folder of the gallery to explore. Where the default folder is not there, there is nothing
+        to explore; ``none`` turns it off.
+    search : {"auto", "exact", "hnsw"}
+        How neighbours are found: exactly; by a graph, which needs usearch; or exactly up to
+        100,000 pictures and by the graph above, where usearch is installed.
     host, port
         Where to listen. Gradio's own variables ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT``,
         which a Space sets, are read where ours are absent.
@@ -116,6 +123,8 @@ class Settings(BaseSettings):
 
     bundle: str = str(_ROOT / "exported" / "illustration")
     sketch_bundle: str = DEFAULT_SKETCH_BUNDLE
+    gallery: str = DEFAULT_GALLERY
+    search: Literal["auto", "exact", "hnsw"] = "auto"
     host: str = Field(
         default="127.0.0.1",
         validation_alias=AliasChoices("TAGGER_HOST", "GRADIO_SERVER_NAME"),
@@ -153,7 +162,7 @@ class Settings(BaseSettings):
     language: Literal["auto", "en", "ja"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("language", "log_level", mode="before")
+    @field_validator("language", "log_level", "search", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value

@@ -19,7 +19,8 @@ import pytest
 
 import tagger
 from tagger import cli, cli_output
-from tagger.cli_output import Progress, cell_width, csv_text, replacing_text, screen_text
+from tagger.cli_output import Progress, cell_width, replacing_text, screen_text
+from tagger.safetext import csv_text
 from tests import toy
 from tests.fakes import picture
 
