@@ -1,5 +1,6 @@
 """Galleries: folders of embeddings, tags, a map and small pictures, made of anyone's pictures."""
 
+from tagger.gallery.building import Built, Source, build_gallery
 from tagger.gallery.folder import (
     Entry,
     Gallery,
@@ -13,10 +14,13 @@ from tagger.gallery.rows import TagRows
 
 __all__ = [
     "SIDE",
+    "Built",
     "Entry",
     "Gallery",
     "Pictures",
+    "Source",
     "TagRows",
+    "build_gallery",
     "entry_of",
     "make_picture",
     "open_gallery",

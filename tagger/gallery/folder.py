@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -216,8 +216,9 @@ def read_facts(folder: Path) -> tuple[dict[str, Any], bytes]:
         texts = ("name", "model", "embeddings", "pictures", "picture_sums", "licence", "credits")
         if not all(isinstance(facts[name], str) for name in texts):
             raise ValueError("text")
-        if type(facts["count"]) is not int or not 0 <= facts["count"] <= MAX_PICTURES:
-            raise ValueError("count")
+        for number in ("count", "packs"):
+            if type(facts[number]) is not int or not 0 <= facts[number] <= MAX_PICTURES:
+                raise ValueError(number)
         where = facts["pictures"]
         if PurePosixPath(where).is_absolute() or PureWindowsPath(where).drive or "\0" in where:
             raise ValueError("the pictures lie elsewhere")
@@ -313,7 +314,7 @@ def write_gallery(
     licence: str = "",
     credits: str = "",
 ) -> None:
-    """Write a gallery without a map; pictures are taken one at a time.
+    """Write a gallery without a map; few pictures are held at a time.
 
     Parameters
     ----------
@@ -362,6 +363,7 @@ def write_gallery(
         "count": now.count,
         "embeddings": hash_embeddings(now.vectors[: now.count]),
         "pictures": pictures,
+        "packs": packs.packs,
         "picture_sums": packs.sums,
         "licence": licence,
         "credits": credits,
@@ -386,7 +388,7 @@ def write_tags(folder: Path, predicted: TagRows, given: Bools) -> None:
         file.write(data.getbuffer())
 
 
-def _batches(entries: Iterable[Entry], size: int) -> Iterable[list[Entry]]:
+def _batches(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
     batch: list[Entry] = []
     for entry in entries:
         batch.append(entry)

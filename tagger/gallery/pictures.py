@@ -175,6 +175,11 @@ class PackWriter:
                     path.unlink()
 
     @property
+    def packs(self) -> int:
+        """How many were written."""
+        return self._pack
+
+    @property
     def sums(self) -> str:
         """As :attr:`Pictures.sums` of what was written."""
         return sums(np.array(self._sizes, np.int32), np.array(self._sums, np.uint32))
