@@ -17,6 +17,7 @@ from tagger.languages import LANGUAGES, Language
 from tagger.services import Services
 from tagger.ui.draw_tab import build_draw_tab
 from tagger.ui.examples import example_route, load_examples
+from tagger.ui.explore_endpoints import build_explore_endpoints
 from tagger.ui.explore_tab import build_explore_tab
 from tagger.ui.files import STATIC
 from tagger.ui.owner import build_owner
@@ -65,6 +66,7 @@ def build_app(services: Services) -> gr.Blocks:
             if services.explore is not None:
                 with gr.Tab(i18n("tab_explore"), id="explore", elem_id="tab-explore"):
                     build_explore_tab(services)
+                    build_explore_endpoints(services, services.explore)
     return app
 
 
