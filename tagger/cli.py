@@ -1,4 +1,4 @@
-"""The command line: ``python -m tagger tag|serve|index|drawings|train|evaluate|export``.
+"""The command line: ``python -m tagger tag|serve|index|gallery|drawings|train|evaluate|export``.
 
 Every command imports what it needs when it runs: tagging does not wait for the web framework, and
 help for nothing at all.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import tagger
-from tagger import cli_drawings, cli_index
+from tagger import cli_drawings, cli_gallery, cli_index
 from tagger.cli_inputs import Item, collect, interrupt_asked, share, whole
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
 
     cli_drawings.add_parser(commands)
     cli_index.add_parser(commands)
+    cli_gallery.add_parser(commands)
 
     for name, text in TRAINING_COMMANDS.items():  # for the help only, see main
         commands.add_parser(name, help=text, add_help=False)

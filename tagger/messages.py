@@ -599,6 +599,11 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "Another process is building this gallery. Wait until it has ended.",
         "別の処理がこのギャラリーを作成しています。終わるまでお待ちください。",
     ),
+    "gallery-table-invalid": (
+        422,
+        "The table of pictures cannot be read. It must be CSV in UTF-8 with a column `file`.",
+        "画像の表を読み込めません。`file`列のあるUTF-8のCSVにしてください。",
+    ),
     "gallery-export-invalid": (
         422,
         "The file is no export of a selection (JSON, made on the Explore page). Export it again.",

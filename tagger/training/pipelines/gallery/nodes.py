@@ -19,8 +19,7 @@ import pyarrow.parquet as pq
 from tagger import bundles, images
 from tagger.atlas import MapParameters, MapWorker, write_atlas
 from tagger.atomic import replacing
-from tagger.gallery import Entry, make_picture, open_gallery, write_gallery
-from tagger.gallery.folder import MAP
+from tagger.gallery import MAP, Entry, make_picture, open_gallery, write_gallery
 from tagger.illustration import IllustrationTagger, Prediction
 from tagger.taglist import Rules
 from tagger.tags import TagList, rank
