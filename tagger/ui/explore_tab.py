@@ -11,6 +11,7 @@ import gradio as gr
 
 from tagger.languages import LANGUAGES
 from tagger.services import Services
+from tagger.tags import DEFAULT_THRESHOLD
 from tagger.ui import files
 from tagger.ui.explore_words import explore_labels
 from tagger.ui.icons import CROSS, WARNING, icon
@@ -19,8 +20,11 @@ from tagger.ui.plotly_js import plotly_url
 
 # Entries of a legend with a colour of their own; the rest is "others".
 COLOURS = 11
-# From here up a point's trust is called high, from there up middling.
-TRUST_HIGH, TRUST_MIDDLE = 0.75, 0.45
+# From here up a point's trust is called high, from there up middling. A trust of 1 says that its
+# neighbours on the map are its nearest; what falls below 0.85 has many that are far off in truth.
+TRUST = {"high": 0.95, "middle": 0.85}
+# The same of a picture that was placed: the share of its nearest that lie around it.
+SHARE = {"high": 0.6, "middle": 0.3}
 
 _SEARCH = icon("M10.5 4a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13", "M15.5 15.5L20 20")
 _PIN = icon("M12 21s-7-6.2-7-11a7 7 0 0 1 14 0c0 4.8-7 11-7 11z", "M12 7.5a2.5 2.5 0 1 0 .01 0")
@@ -147,6 +151,7 @@ TEMPLATE = f"""
         <button type="button" class="ex-button" data-format="zip" data-word="export_zip"></button>
       </div>
       <h4 data-word="set_shared"></h4>
+      <p class="ex-hint" data-word="set_shared_hint"></p>
       <ul class="ex-shared" role="list" data-label="set_shared"></ul>
       <button type="button" class="tg-quiet ex-shared-more" data-word="more" hidden></button>
       <h4 data-word="set_tags"></h4>
@@ -216,5 +221,10 @@ def build_explore_tab(services: Services) -> None:
         max_bytes=int(settings.max_bytes),
         plotly=plotly_url(),
         colours=COLOURS,
-        trust={"high": TRUST_HIGH, "middle": TRUST_MIDDLE},
+        trust=TRUST,
+        share=SHARE,
+        thresholds=[
+            DEFAULT_THRESHOLD if tag.threshold is None else tag.threshold
+            for tag in services.tagger.tags
+        ],
     )

@@ -28,6 +28,8 @@ let points = null;
 let briefs = createBriefs(async () => []);
 let edits = createEdits('', 0, () => {});
 let visible = null;
+let pointed = null; // a picture that the list points at
+let peeked = null; // one of the neighbours that is pointed at
 let selection = null; // a mask, or null for none
 let looking = 0; // number of the map that is being loaded
 let listed = { kind: 'all' }; // what the list is of: all, a query's answer or a tag
@@ -71,12 +73,14 @@ function failed(error, retry = null) {
 const tabs = Object.fromEntries(findAll('.ex-tabs [role=tab]').map((node) => [node.dataset.tab, node]));
 function showTab(name, focus = false) {
   panel.dataset.tab = name;
+  pointed = peeked = null;
   for (const [each, node] of Object.entries(tabs)) {
     node.setAttribute('aria-selected', String(each === name));
     node.tabIndex = each === name ? 0 : -1;
     find(`#${node.getAttribute('aria-controls')}`).hidden = each !== name;
   }
   if (focus) tabs[name].focus();
+  showFocus();
 }
 for (const node of Object.values(tabs)) node.addEventListener('click', () => showTab(node.dataset.tab));
 find('.ex-tabs').addEventListener('keydown', (event) => {
@@ -87,14 +91,14 @@ find('.ex-tabs').addEventListener('keydown', (event) => {
   showTab(names[(names.indexOf(panel.dataset.tab) + step + names.length) % names.length], true);
 });
 
-let pointed = null; // a picture that the list or a neighbour points at
-let peeked = null;
+/** What the map points out: what the list is at, or the picture of the details with its neighbours. */
 function showFocus() {
-  const told = detail.told;
-  const lines = (told?.mine?.answer ?? told)?.neighbours?.map(({ number }) => number) ?? [];
-  const number = detail.entry?.number ?? null;
-  if (pointed !== null) map.setFocus(pointed, { lines: [] });
-  else map.setFocus(number, { lines: peeked === null ? lines : [peeked] });
+  const told = panel.dataset.tab === 'detail' ? detail.told : null;
+  const lines = (told?.mine?.answer ?? told)?.neighbours.map(({ number }) => number) ?? [];
+  const number = told ? detail.entry.number ?? null : pointed;
+  map.setFocus(number, { lines: peeked === null ? lines : [peeked] });
+  stage.dataset.focus = number ?? (told ? 'mine' : '');
+  stage.dataset.lines = lines.length;
 }
 
 let marked = null; // the visitor's picture whose mark is on the map
@@ -103,9 +107,17 @@ const detail = createDetail({
     pane: find('.ex-detail'), body: find('.ex-detail-body'), back: find('.ex-back'),
     forward: find('.ex-forward'), locate: find('.ex-locate'), add: find('.ex-add'),
   },
-  load: (number) => source.detail(mapName, hash(), number),
+  async load(number) {
+    const found = await source.detail(mapName, hash(), number);
+    learnTags(found.tags);
+    if (mapName === 'gallery') {
+      for (const entry of found.tags) entry.passes = entry.probability >= props.thresholds[entry.tag];
+    }
+    return found;
+  },
   image,
   trust: props.trust,
+  share: props.share,
   see: seeTag,
   edits: () => edits,
   labelOf,
@@ -339,12 +351,12 @@ function select(mask, tellMap = true) {
   selection = mask;
   if (tellMap) map.setSelection(mask);
   const count = mask ? countOf(mask) : 0;
-  tabs.set.textContent = count ? say('tab_set_count', { count }) : say('tab_set');
+  tabs.set.textContent = count ? say('tab_set_count', { count: amount(count) }) : say('tab_set');
   panel.dataset.selected = count;
   list.mark();
   legend.select(mask);
   showAdd();
-  if (mask) news.textContent = say(count === 1 ? 'set_one' : 'set_count', { count });
+  if (mask) news.textContent = say(count === 1 ? 'set_one' : 'set_count', { count: amount(count) });
   return set.show(mask);
 }
 function pick(n) {
@@ -380,14 +392,14 @@ function showList() {
   const whole = all ? Array.from({ length: points.count }, (_, n) => n) : listed.numbers;
   const shown = visible ? whole.filter((n) => visible[n]) : whole;
   const hidden = whole.length - shown.length;
-  const told = { count: whole.length, query: listed.query, tag: listed.label };
+  const told = { count: amount(whole.length), query: listed.query, tag: listed.label };
   find('.ex-list-count').textContent = all
-    ? say(visible ? 'list_shown' : 'list_all', { count: shown.length })
+    ? say(visible ? 'list_shown' : 'list_all', { count: amount(shown.length) })
     : listed.kind === 'tag' ? say(whole.length ? 'list_tag' : 'list_tag_none', told)
       : say(!whole.length && !listed.tags.length ? 'list_none' : listed.more ? 'list_first' : 'list_found', told);
   find('.ex-clear').hidden = all;
   find('.ex-select-found').hidden = !shown.length || (all && !visible);
-  find('.ex-list-hidden').textContent = !all && hidden ? say('list_hidden', { count: hidden }) : '';
+  find('.ex-list-hidden').textContent = !all && hidden ? say('list_hidden', { count: amount(hidden) }) : '';
   const tags = find('.ex-found-tags');
   tags.hidden = !listed.tags?.length;
   tags.replaceChildren(...(listed.tags ?? []).map((entry) => {
@@ -490,7 +502,6 @@ async function place(file) {
     return;
   }
   const mine = ++placing;
-  if (mapName !== 'gallery') await loadMap('gallery');
   stage.dataset.busy = 'true';
   news.textContent = say('mine_reading', { name: file.name });
   let answer = null;
@@ -556,20 +567,20 @@ function showMaps(entries) {
   find('.ex-maps').hidden = !drawings;
   for (const { map: name, count } of entries ?? []) {
     const label = find(`.ex-maps [value=${CSS.escape(name)}] + span`);
-    if (label) label.textContent = say(`map_${name}`) + (count ? ` ${count}` : '');
+    if (label) label.textContent = say(`map_${name}`) + (count ? ` ${amount(count)}` : '');
   }
 }
 
-/** In words, how much of what is near on the map is near in truth. */
+/** In words, how far what is near on the map is near in truth. */
 function showAbout() {
   const value = facts.trustworthiness;
-  const share = say(value >= 0.9 ? 'share_most' : value >= 0.75 ? 'share_many'
-    : value >= 0.5 ? 'share_half' : 'share_few');
-  const written = (number) => Number.isFinite(number) ? number.toFixed(2) : '–';
-  find('.ex-about').textContent = Number.isFinite(value)
-    ? say(facts.method === 'pca' ? 'about_pca' : 'about_umap', {
-      share, trustworthiness: written(value), pca: written(facts.pca_trustworthiness),
-    }) : '';
+  const pca = facts.pca_trustworthiness;
+  const level = value >= 0.93 ? 'level_most' : value >= 0.85 ? 'level_many'
+    : value >= 0.7 ? 'level_half' : 'level_few';
+  const other = facts.method !== 'pca' && Number.isFinite(pca) ? say('about_other', { pca: pca.toFixed(2) }) : '';
+  find('.ex-about').textContent = Number.isFinite(value) ? say('about', {
+    level: say(level), trustworthiness: value.toFixed(2), method: facts.method.toUpperCase(), other,
+  }) : '';
 }
 
 let waiting = 0;
@@ -646,7 +657,7 @@ async function useMap(name, found, decoded, z) {
   cover('ready');
   stage.dataset.hash = found.hash;
   stage.dataset.map = name;
-  news.textContent = renewed ? say('renewed') : say('heard_count', { count: found.count });
+  news.textContent = renewed ? say('renewed') : say('heard_count', { count: amount(found.count) });
   if (points.count <= ALL_BRIEFS) fetchAll(found.hash);
   fulfil();
 }
@@ -678,14 +689,12 @@ async function fulfil() {
   const wish = window.taggerWish;
   if (!wish || !points) return;
   delete window.taggerWish;
-  if (wish.file) {
+  if (mapName !== 'gallery') {
+    window.taggerWish = wish;
+    loadMap('gallery'); // and then again
+  } else if (wish.file) {
     place(wish.file);
   } else if (wish.tag) {
-    if (mapName !== 'gallery') {
-      window.taggerWish = wish;
-      loadMap('gallery');
-      return;
-    }
     const known = facts.tags.find(({ name }) => name === wish.tag);
     if (known) {
       seeTag(known.tag);
@@ -697,6 +706,5 @@ async function fulfil() {
 }
 document.addEventListener('tagger:wish', fulfil);
 
-showTab('list');
 loadMap('gallery');
 element.dataset.ready = 'true';

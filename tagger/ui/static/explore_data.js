@@ -6,6 +6,9 @@
 const MOST_BRIEFS = 200; // of one request
 const GIVEN = 255; // in a tag's column: given by people; below, 254 times the probability
 
+/** A number as the reader's language writes it. */
+const amount = (count) => count.toLocaleString(lang);
+
 /** An error that is to be shown: its message is meant for the reader. */
 class Refusal extends Error {
   constructor(message, code = '', again = false) {

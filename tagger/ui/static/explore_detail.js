@@ -4,6 +4,7 @@
  * said of a picture of the visitor's own.
  */
 const COSINE_PLACES = 2;
+const BARS = 5; // of tags, at first
 
 /** A tag that leads to its pictures. */
 function tagButton(entry, see, className = 'ex-chip') {
@@ -39,18 +40,14 @@ function tagBars(tags, see) {
   return list;
 }
 
-/** How far a place on the map can be trusted, as a bar and in words. */
-function trustLine(value, { high, middle }) {
+/** How far a place on the map can be trusted, in words and by a colour. */
+function trustLine(value, { high, middle }, key, told) {
   const level = value >= high ? 'high' : value >= middle ? 'middle' : 'low';
-  const part = make('div', 'ex-place');
-  part.dataset.trust = level;
-  const bar = make('span', 'ex-track');
-  const fill = make('i');
-  fill.style.inlineSize = `${100 * value}%`;
-  bar.append(fill);
-  bar.setAttribute('aria-hidden', 'true');
-  part.append(bar, make('p', '', say(`place_${level}`)));
-  return part;
+  const line = make('p', 'ex-place');
+  line.dataset.trust = level;
+  const sentences = { high: 'place_high', middle: 'place_middle', low: 'place_low' };
+  line.append(make('i'), say(sentences[level]) + words.gap + say(key, told));
+  return line;
 }
 
 /**
@@ -58,7 +55,7 @@ function trustLine(value, { high, middle }) {
  * `image(number)` where it is; `shown(entry, told)` follows what is shown (null: nothing), `see(tag)`
  * leads to a tag's pictures, `edits()` are the visitor's changes, `labelOf(name)` a tag's label.
  */
-function createDetail({ places, load, image, trust, shown, see, edits, labelOf, failed, peek }) {
+function createDetail({ places, load, image, trust, share, shown, see, edits, labelOf, failed, peek }) {
   let trail = [];
   let at = -1;
   let told = null; // of the entry that is shown
@@ -76,6 +73,20 @@ function createDetail({ places, load, image, trust, shown, see, edits, labelOf, 
     return list;
   };
 
+  /** The first of them, and the others when they are asked for: what follows is worth seeing, too. */
+  const bars = (tags) => {
+    const list = tagBars(tags.slice(0, BARS), see);
+    if (tags.length <= BARS + 1) return [tagBars(tags, see)];
+    const more = make('button', 'tg-quiet ex-more', say('more'));
+    more.type = 'button';
+    more.addEventListener('click', () => {
+      const whole = tagBars(tags, see);
+      list.replaceWith(whole);
+      more.remove();
+      whole.children[BARS].firstChild.focus();
+    });
+    return [list, more];
+  };
   const neighbours = (found) => {
     const list = make('ul', 'ex-neighbours');
     list.setAttribute('role', 'list');
@@ -147,11 +158,12 @@ function createDetail({ places, load, image, trust, shown, see, edits, labelOf, 
     const raw = (facts.given ?? []).filter((tag) => !known.has(tag));
     const said = given.length || raw.length ? [heading('given')] : [];
     if (given.length) said.push(chips(given.map((entry) => tagButton(entry, see)), 'ex-chips'));
-    if (raw.length) said.push(make('p', 'ex-hint', say('given_raw', { tags: raw.join(words.comma) })));
-    const guessed = predicted.length ? [heading('predicted'), tagBars(predicted, see)] : [];
+    if (raw.length) said.push(make('p', 'ex-hint', given.length
+      ? say('given_raw', { tags: raw.join(words.comma) }) : raw.join(words.comma)));
+    const guessed = predicted.length ? [heading('predicted'), ...bars(predicted)] : [];
     places.body.replaceChildren(
       paper(image(detail.number), title), make('h3', '', title), line, ...said, ...guessed,
-      ...changesOf(detail.number), heading('place'), trustLine(detail.trust, trust),
+      ...changesOf(detail.number), heading('place'), trustLine(detail.trust, trust, 'place_trust', { value: detail.trust.toFixed(2) }),
       ...neighbours(detail.neighbours),
     );
   };
@@ -162,8 +174,9 @@ function createDetail({ places, load, image, trust, shown, see, edits, labelOf, 
       words.gap + say('mine_private'));
     places.body.replaceChildren(
       paper(answer.preview ?? url, name), make('h3', '', say('mine')), make('p', 'ex-byline', name), by,
-      heading('place'), trustLine(answer.trust, trust),
-      heading('mine_tags'), tagBars(answer.tags, see), ...neighbours(answer.neighbours),
+      heading('mine_tags'), ...bars(answer.tags),
+      heading('place'), trustLine(answer.trust, share, 'place_share', { share: percent(answer.trust) }),
+      ...neighbours(answer.neighbours),
     );
   };
 

@@ -26,15 +26,27 @@ function mix(from, to, share) {
     .toString(16).padStart(2, '0')).join('');
 }
 
-/** The groups of values of names: `entries` as the server tells them, most frequent first. */
+/**
+ * The groups of values of names: `entries` as the server tells them, most frequent first. Of a path
+ * such as animals/birds the first part counts: few groups tell more than many.
+ */
 function groupNames(values, entries, most) {
-  const ranked = [...entries].sort((a, b) => b.count - a.count);
+  const heads = new Map();
+  for (const { value, name, label, count } of entries) {
+    const key = name.split('/')[0];
+    const head = heads.get(key) ?? { label: label.split('/')[0], count: 0, values: [] };
+    if (name === key) head.label = label;
+    head.count += count;
+    head.values.push(value);
+    heads.set(key, head);
+  }
+  const ranked = [...heads.values()].sort((a, b) => b.count - a.count);
   // One entry alone in "others" may as well stand for itself.
   const own = ranked.length <= most + 1 ? ranked : ranked.slice(0, most);
   const table = new Uint8Array(256).fill(own.length);
-  own.forEach((entry, group) => { table[entry.value] = group; });
+  own.forEach((head, group) => { for (const value of head.values) table[value] = group; });
   const groups = values.map((value) => table[value]);
-  const labels = own.map((entry) => entry.label || say('none'));
+  const labels = own.map((head) => head.label || say('none'));
   if (groups.includes(own.length)) labels.push(say('others'));
   return { groups, labels, rest: own.length };
 }
@@ -67,6 +79,8 @@ function createLegend({ places, colours: most, trust, changed, tagColumn, tagLab
 
   const way = () => kind === 'tag' ? `tag-${tag}` : kind;
   const values = () => kind === 'tag' ? columns.get(tag) : points[kind];
+  // Nearly all points can be trusted: the colours tell apart what is between half and whole.
+  const spread = (bytes) => kind === 'trust' ? bytes.map((value) => Math.max(0, 2 * value - 255)) : bytes;
   const theme = () => document.body.classList.contains('dark') ? 'dark' : 'light';
   const sorted = () => {
     if (!made.has(way())) {
@@ -80,7 +94,7 @@ function createLegend({ places, colours: most, trust, changed, tagColumn, tagLab
   const colourOf = (group, { labels, rest }) => {
     const look = theme();
     if (kind === 'tag') return mix(...SCALES.tag[look], [1, 0.75, 0.35, 0][group]);
-    if (kind === 'trust') return mix(...SCALES.trust[look], [1, 0.5, 0][group]);
+    if (kind === 'trust') return mix(...SCALES.trust[look], [1, 0.75, 0.3][group]);
     return group === rest && labels.length > rest ? REST[look] : HUES[look][group % HUES[look].length];
   };
   const visible = () => {
@@ -98,7 +112,7 @@ function createLegend({ places, colours: most, trust, changed, tagColumn, tagLab
     const found = sorted();
     const scale = SCALES[kind]?.[theme()];
     const colours = scale
-      ? { kind: 'scale', values: values(), from: scale[0], to: scale[1] }
+      ? { kind: 'scale', values: spread(values()), from: scale[0], to: scale[1] }
       : { kind: 'category', values: found.groups, palette: found.labels.map((_, i) => colourOf(i, found)) };
     const mask = visible();
     changed({ colours, visible: mask });
@@ -106,8 +120,8 @@ function createLegend({ places, colours: most, trust, changed, tagColumn, tagLab
   };
   const showCount = (mask) => {
     places.shown.textContent = mask
-      ? say('shown_some', { shown: countOf(mask), count: points.count })
-      : say('shown_all', { count: points.count });
+      ? say('shown_some', { shown: amount(countOf(mask)), count: amount(points.count) })
+      : say('shown_all', { count: amount(points.count) });
     places.showAll.hidden = !mask;
   };
   const show = () => {
@@ -128,9 +142,9 @@ function createLegend({ places, colours: most, trust, changed, tagColumn, tagLab
       button.setAttribute('aria-pressed', String(chosen.has(group)));
       const dot = make('i');
       dot.style.background = colourOf(group, found);
-      const count = selection ? `${here[group]}/${totals[group]}` : String(totals[group]);
+      const count = (selection ? amount(here[group]) + '/' : '') + amount(totals[group]);
       button.append(dot, make('span', 'ex-entry-label', label), make('span', 'ex-entry-count', count));
-      const told = { label, count: totals[group], here: here[group] };
+      const told = { label, count: amount(totals[group]), here: amount(here[group]) };
       button.setAttribute('aria-label', say(selection ? 'legend_entry_set' : 'legend_entry', told));
       button.title = button.getAttribute('aria-label');
       button.addEventListener('click', () => {

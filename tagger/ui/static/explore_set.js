@@ -20,6 +20,7 @@ function createSet({ places, ask, save, image, briefs, tags, nameOf, labelOf, ed
 
   // --- what they share ---
 
+  const factor = (lift) => lift >= 10 ? amount(Math.round(lift)) : lift.toFixed(1);
   const showShared = () => {
     const some = whole ? shared : shared.slice(0, SHARED_AT_ONCE);
     places.shared.replaceChildren(...some.map((entry) => {
@@ -29,15 +30,17 @@ function createSet({ places, ask, save, image, briefs, tags, nameOf, labelOf, ed
       fill.style.inlineSize = `${100 * entry.here / numbers.length}%`;
       const bar = make('span', 'ex-track');
       bar.append(fill);
-      const amount = entry.here === numbers.length
-        ? say('shared_all') : say('shared_line', { here: entry.here, count: numbers.length });
+      const many = entry.here === numbers.length
+        ? say('shared_all') : say('shared_line', { here: amount(entry.here), count: amount(numbers.length) });
       const lift = entry.here === entry.everywhere ? say('lift_only')
-        : say('lift_times', { lift: entry.lift >= 10 ? Math.round(entry.lift) : entry.lift.toFixed(1) });
+        : say('lift', { lift: factor(entry.lift) });
+      const told = entry.here === entry.everywhere ? lift : say('lift_times', { lift: factor(entry.lift) });
       button.replaceChildren(
-        make('span', 'ex-bar-label', entry.label), make('span', 'ex-bar-share', amount), bar,
+        make('span', 'ex-bar-label', entry.label), make('span', 'ex-bar-share', many), bar,
         make('span', 'ex-lift', lift),
       );
-      button.setAttribute('aria-label', [entry.label, amount, lift].join(words.comma));
+      button.setAttribute('aria-label', [entry.label, many, told].join(words.comma));
+      button.title = told;
       const out = make('button', 'ex-icon ex-minus');
       out.type = 'button';
       out.textContent = '−';
@@ -118,7 +121,7 @@ function createSet({ places, ask, save, image, briefs, tags, nameOf, labelOf, ed
     entered: () => places.add.click(),
   });
   const sentence = (step) => say(step.kind === 'add' ? 'change_add' : 'change_remove',
-    { tag: labelOf(step.tag), count: step.count });
+    { tag: labelOf(step.tag), count: amount(step.count) });
   const change = (kind, tag) => {
     const step = edits().apply(kind, tag, mask);
     told(sentence(step));
@@ -188,7 +191,7 @@ function createSet({ places, ask, save, image, briefs, tags, nameOf, labelOf, ed
         return;
       }
       places.pane.dataset.state = 'loading';
-      places.count.textContent = say(numbers.length === 1 ? 'set_one' : 'set_count', { count: numbers.length });
+      places.count.textContent = say(numbers.length === 1 ? 'set_one' : 'set_count', { count: amount(numbers.length) });
       if (!shared.length) places.shared.replaceChildren(make('li', 'ex-hint', say('set_busy')));
       growSheet();
       let answer = null;
