@@ -30,5 +30,7 @@ def file_stem(text: str) -> str:
 
     Empty where nothing of the text can stay.
     """
+    if text.isascii() and text.isprintable():  # most are, and an archive holds thousands
+        return _UNSAFE.sub("-", text).strip(" .-")[:_MAX_STEM].rstrip(" .-")
     kept = "".join(c for c in text if unicodedata.category(c)[0] not in "CZ" or c == " ")
     return _UNSAFE.sub("-", kept).strip(" .-")[:_MAX_STEM].rstrip(" .-")

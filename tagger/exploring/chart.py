@@ -115,21 +115,16 @@ class Chart:
     licence: str = ""
     credits: str = ""
     legends: Mapping[str, Legend] = field(init=False, repr=False)
-    _texts: TextIndex = field(init=False, repr=False)
     _made: OrderedDict[int, bytes] = field(init=False, repr=False)
     _lock: threading.Lock = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         values: dict[str, list[str | None]] = {name: [] for name in LEGENDS}
-        texts = []
         for item in self.index.snapshot().items[: len(self)]:
             data = item.metadata
             for name, column in values.items():
                 column.append(_text(data, name))
-            names = [_text(data, key) for key in ("title", "title_ja", "author")]
-            texts.append(names if names[0] or names[1] else [_stem(item.id), names[2]])
         object.__setattr__(self, "legends", {k: columns.legend(v) for k, v in values.items()})
-        object.__setattr__(self, "_texts", TextIndex(texts))
         object.__setattr__(self, "_made", OrderedDict())
         object.__setattr__(self, "_lock", threading.Lock())
 
@@ -409,6 +404,15 @@ class Chart:
         return order
 
     @cached_property
+    def _texts(self) -> TextIndex:
+        texts = []
+        for item in self.index.snapshot().items[: len(self)]:
+            data = item.metadata
+            names = [_text(data, key) for key in ("title", "title_ja", "author")]
+            texts.append(names if names[0] or names[1] else [_stem(item.id), names[2]])
+        return TextIndex(texts)
+
+    @cached_property
     def _tag_texts(self) -> TextIndex:
         # In the order of their use, so that the most used of those that match come first.
         return _Ordered(self.tags, np.argsort(-self._counts, kind="stable").tolist())
@@ -420,7 +424,7 @@ class Chart:
 
     def warm(self) -> None:
         """Make what the first visitor would have to wait for."""
-        self.points, self._by_count, self._tag_texts, self._numbers  # noqa: B018
+        self.points, self._by_count, self._tag_texts, self._texts, self._numbers  # noqa: B018
 
     # --- parts -----------------------------------------------------------------------------------
 

@@ -6,12 +6,13 @@ Tags that a person adds or removes are their own: they are nowhere kept but in w
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
 
@@ -163,7 +164,7 @@ def write(file: BinaryIO, chart: Chart, mask: Bools, format: Format, edits: Edit
     if format == "json":
         _write_json(file, chart, mask, edits)
     elif format == "csv":
-        file.write(_table(chart, mask, edits))
+        file.write(_table(chart, entries(chart, mask, edits)))
     else:
         if int(np.count_nonzero(mask)) > MAX_ARCHIVE:
             raise LimitError("explore-too-many", limit=MAX_ARCHIVE)
@@ -193,11 +194,11 @@ def _write_json(file: BinaryIO, chart: Chart, mask: Bools, edits: Edits) -> None
     file.write(b"\n]}\n")
 
 
-def _table(chart: Chart, mask: Bools, edits: Edits) -> bytes:
+def _table(chart: Chart, chosen: Iterable[Entry]) -> bytes:
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\r\n")
     rows.writerow(_CSV_COLUMNS)
-    for entry in entries(chart, mask, edits):
+    for entry in chosen:
         data = chart.metadata(entry.number)
         known = {
             **{name: value for name, value in data.items() if isinstance(value, str)},
@@ -216,8 +217,9 @@ def _table(chart: Chart, mask: Bools, edits: Edits) -> bytes:
 
 def _write_zip(file: BinaryIO, chart: Chart, mask: Bools, edits: Edits) -> None:
     suffix = _SUFFIXES.get(chart.media_type, "img")
+    chosen = list(entries(chart, mask, edits))
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for entry in entries(chart, mask, edits):
+        for entry in chosen:
             try:
                 picture = chart.pictures.get(entry.number)
             except TaggerError:  # taken back meanwhile
@@ -226,7 +228,7 @@ def _write_zip(file: BinaryIO, chart: Chart, mask: Bools, edits: Edits) -> None:
             name = f"pictures/{entry.number:06}{'-' if stem else ''}{stem}"
             archive.writestr(_member(f"{name}.{suffix}"), picture)
             archive.writestr(_member(f"{name}.txt"), _caption(entry.tags))
-        archive.writestr(_member("tags.csv"), _table(chart, mask, edits), zipfile.ZIP_DEFLATED)
+        archive.writestr(_member("tags.csv"), _table(chart, chosen), zipfile.ZIP_DEFLATED)
         archive.writestr(_member("credits.txt"), _credits(chart, mask), zipfile.ZIP_DEFLATED)
 
 
@@ -238,7 +240,12 @@ def _member(name: str) -> zipfile.ZipInfo:
 
 def _caption(tags: tuple[str, ...]) -> str:
     # As captions are written: whoever reads it splits it at commas again.
-    return ", ".join(re.sub(r"\s*,\s*", " ", display_name(tag)) for tag in tags) + "\n"
+    return ", ".join(map(_caption_tag, tags)) + "\n"
+
+
+@functools.lru_cache(2048)
+def _caption_tag(name: str) -> str:
+    return re.sub(r"\s*,\s*", " ", display_name(name))
 
 
 def _credits(chart: Chart, mask: Bools) -> str:

@@ -26,7 +26,10 @@ def fold(text: str) -> str:
 
     Width, case, accents, kana, spaces, underscores and hyphens are made equal.
     """
-    parts = unicodedata.normalize("NFKD", text[:_MAX_TEXT]).casefold()
+    text = text[:_MAX_TEXT]
+    if text.isascii():  # most are, and then there is little to do
+        return _GAP.sub(" ", text.lower()).strip()
+    parts = unicodedata.normalize("NFKD", text).casefold()
     # Folding the case may give marks of its own.
     parts = unicodedata.normalize("NFKD", parts)
     plain = "".join(c for c in parts if c in _VOICED or not unicodedata.combining(c))
@@ -47,6 +50,8 @@ class TextIndex:
         parts: list[str] = []
         self._begin: list[int] = []
         self._thing: list[int] = []
+        # Where the names of each thing begin, and at the end where the last one's end.
+        self._names = [0]
         length = 0
         for number, names in enumerate(texts):
             for name in dict.fromkeys(map(fold, names)):
@@ -55,6 +60,7 @@ class TextIndex:
                     self._thing.append(number)
                     parts.append(_START + name)
                     length += len(name) + 1
+            self._names.append(length)
         self._all = "".join(parts)
 
     def search(self, query: str, limit: int) -> list[int]:
@@ -82,10 +88,14 @@ class TextIndex:
                     return list(found)
         words = wanted.split(" ")
         if len(words) > 1:
-            sets = [set(self._having(word)) for word in words]
-            for number in sorted(set.intersection(*sets)):
-                found.setdefault(number)
-        return list(found)[:limit]
+            rarest, *others = sorted(set(words), key=self._all.count)
+            for number in self._having(rarest):
+                names = self._all[self._names[number] : self._names[number + 1]]
+                if all(word in names for word in others):
+                    found.setdefault(number)
+                    if len(found) >= limit:
+                        break
+        return list(found)
 
     def _having(self, text: str) -> Iterator[int]:
         at = self._all.find(text)

@@ -212,9 +212,9 @@ class ExploreServices:
                 licence=gallery.licence,
                 credits=gallery.credits,
             )
-            chart.warm()
             slot.chart = chart
             slot.status = "ready"
+            chart.warm()
         except TaggerError as error:
             slot.status = "failed"
             _log.error("the gallery cannot be shown: %s", error)
@@ -336,8 +336,6 @@ class ExploreServices:
     def _draw_map(self, draw: DrawServices, slot: _Slot, stamp: object) -> None:
         try:
             chart = drawings.make_chart(draw, self.worker)
-            if chart is not None:
-                chart.warm()
             slot.chart = chart
             slot.status = "empty" if chart is None else "ready"
             slot.stamp = stamp
