@@ -188,7 +188,13 @@ class ExploreServices:
         slot = self._slots["gallery"]
         try:
             folder = Path(self.settings.gallery).expanduser()
-            gallery = open_gallery(folder, model=self.model.hash, tags=len(self.tags))
+            gallery = open_gallery(
+                folder,
+                model=self.model.hash,
+                tags=len(self.tags),
+                search=self.settings.search,
+                graphs=self.settings.data_dir.expanduser() / "graphs",
+            )
             self._gallery = gallery
             atlas = gallery.atlas
             if len(gallery) == 0:

@@ -27,10 +27,11 @@ import numpy.typing as npt
 from tagger.atlas import Atlas, hash_embeddings, read_atlas
 from tagger.atomic import replacing
 from tagger.bundlefiles import read_arrays
-from tagger.errors import GalleryError, TaggerError
+from tagger.errors import GalleryError, RequestError, TaggerError
 from tagger.gallery.pictures import PackWriter, Pictures
 from tagger.gallery.rows import TagRows
-from tagger.similarity import Index, Item
+from tagger.similarity import Index, Item, hnsw
+from tagger.similarity.index import Search
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -123,7 +124,14 @@ class Gallery:
         return self.items[n].metadata
 
 
-def open_gallery(folder: Path, *, model: str | None = None, tags: int | None = None) -> Gallery:
+def open_gallery(
+    folder: Path,
+    *,
+    model: str | None = None,
+    tags: int | None = None,
+    search: Search = "exact",
+    graphs: Path | None = None,
+) -> Gallery:
     """Read a gallery.
 
     Parameters
@@ -134,19 +142,26 @@ def open_gallery(folder: Path, *, model: str | None = None, tags: int | None = N
         Hash of the model whose gallery it must be; without it, any model's is read.
     tags : int, optional
         How many tags that model has.
+    search : {"exact", "auto", "hnsw"}
+        How neighbours are found, see :class:`tagger.similarity.Index`.
+    graphs : Path, optional
+        A folder of this machine for what the approximate search makes.
 
     Raises
     ------
     GalleryError
         ``gallery-not-found``, ``gallery-damaged``, ``gallery-foreign`` or ``gallery-too-new``.
+    RequestError
+        ``index-no-usearch`` for ``"hnsw"`` without the library.
     """
+    if search == "hnsw" and not hnsw.installed():
+        raise RequestError("index-no-usearch")
     facts, text = read_facts(folder)
     if model is not None and facts["model"] != model:
         raise GalleryError("gallery-foreign")
     pictures: Pictures | None = None
     try:
-        # Always exact: the order of what is found must not depend on what is installed.
-        index = Index.load(folder / INDEX)
+        index = Index.load(folder / INDEX, search=search, graphs=graphs)
         predicted, given, tags_hash = _read_tags(folder / TAGS, facts["count"], tags)
         now = index.snapshot()
         labels = TagRows.certain((item.labels for item in now.items), predicted.tags)
