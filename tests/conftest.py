@@ -34,6 +34,7 @@ def _nothing_of_the_project(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAGGER_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         patch.setenv("TAGGER_SKETCH_BUNDLE", "none")
+        patch.setenv("TAGGER_GALLERY", "none")
         yield
 
 
