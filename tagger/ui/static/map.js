@@ -644,7 +644,9 @@ const ExploreMap = (() => {
       // A pinch on a touch pad comes as a wheel with the control key, in small steps.
       zoomBy(Math.exp(-amount * (event.ctrlKey ? 0.01 : 0.0022)), ...place(event));
     }, { passive: false });
-    over.addEventListener('touchstart', (event) => event.preventDefault(), { passive: false });
+    over.addEventListener('touchstart', (event) => {
+      if (event.cancelable) event.preventDefault(); // not while the page is being scrolled
+    }, { passive: false });
 
     // --- keys ---
 
