@@ -23,6 +23,7 @@ from tagger.services import Services
 from tagger.ui import files
 from tagger.ui.answers import PREVIEW_SIDE, SHOWN_BY_BROWSERS, answer, preview_url, problem
 from tagger.ui.examples import Example
+from tagger.ui.icons import icon
 from tagger.ui.translations import labels
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">\
 _PICTURE = '<svg viewBox="0 0 48 48" fill="none" stroke="currentColor" stroke-width="1.75" \
 stroke-linejoin="round" aria-hidden="true"><rect x="5" y="8" width="38" height="32" rx="3"/>\
 <circle cx="16" cy="18" r="4"/><path d="M5 35l11-10 8 7 9-9 10 9"/></svg>'
+_DOTS = icon(
+    "M6 17.5v.01M10 9.5v.01M13.5 15v.01M18 7v.01M18.5 13v.01M8 13.500v.01M14 19v.01M13 5.500v.01"
+)
 
 # Static: no value is ever put into it. The script fills in the words of the reader's language.
 TEMPLATE = f"""
@@ -55,6 +59,7 @@ TEMPLATE = f"""
       <span class="tg-mouse" data-word="invite_paste"></span>
     </div>
     <button type="button" class="tg-choose"></button>
+    <button type="button" class="tg-place" hidden>{_DOTS}<span data-word="see_place"></span></button>
     <input type="file" class="tg-input tg-aside" tabindex="-1" aria-hidden="true" multiple
       accept="image/*,.heic,.heif,.avif,.tif,.tiff">
     <div class="tg-release" data-word="release"></div>
@@ -135,6 +140,7 @@ def build_tag_tab(services: Services, examples: Sequence[Example]) -> None:
         max_files=settings.max_files,
         top=TOP,
         few=FEW,
+        explore=services.explore is not None,
     )
     build_endpoint(services)
 

@@ -79,6 +79,8 @@ TAG_TAB: Mapping[Language, Mapping[str, str]] = {
         "cutoff_below": "below cut-off {value}",
         "legend": "A tick: the confidence reaches the tag's own cut-off, marked on its bar.",
         "row": "{rank}. {tag}, {group}, {percent}, {verdict}",
+        "see_pictures": "See pictures with “{tag}” on the map",
+        "see_place": "See it on the map",
         "hint": "Point at a tag, or tap it, to see how far it can be trusted.",
         "detail": "{tag}: from its cut-off of {threshold} up, {precision} of its suggestions were "
         "right and it found {recall} of its pictures, measured on {support} of them.",
@@ -145,6 +147,8 @@ TAG_TAB: Mapping[Language, Mapping[str, str]] = {
         "cutoff_below": "基準 {value} 未満",
         "legend": "チェックは、確信度がそのタグの基準（棒の目盛り）に達した印です。",
         "row": "{rank}. {tag}、{group}、{percent}、{verdict}",
+        "see_pictures": "「{tag}」の画像を地図で見る",
+        "see_place": "地図で見る",
         "hint": "タグを指すか触れると、どのくらい信じてよいかを示します。",
         "detail": "{tag}：基準の{threshold}以上のとき、提案の{precision}が正しく、"
         "該当する画像の{recall}を見つけました（{support}枚で測定）。",

@@ -17,6 +17,7 @@ const SCALES = {
 };
 // Lowest value, in 0..255, of the groups of a scale, best first.
 const TAG_STEPS = [GIVEN, 127, 25, 0]; // 50 %, 10 %
+const FEW_PICTURES = 24;
 const TAG_WORDS = ['tag_given', 'tag_likely', 'tag_maybe', 'tag_without'];
 const TRUST_WORDS = ['trust_high', 'trust_middle', 'trust_low'];
 
@@ -232,12 +233,14 @@ function createLegend({ places, colours: most, trust, changed, tagColumn, tagLab
       show();
       tell();
     },
-    /** The pictures with a tag, those that people gave it first. */
+    /** The pictures with a tag, surest first; where they are few, some that may have it, too. */
     withTag(wanted) {
       const column = columns.get(wanted);
       const found = [];
       for (let n = 0; n < column.length; n++) if (column[n] >= TAG_STEPS[2]) found.push(n);
-      return found.sort((a, b) => column[b] - column[a]);
+      found.sort((a, b) => column[b] - column[a]);
+      const sure = found.findIndex((n) => column[n] < TAG_STEPS[1]);
+      return sure < 0 ? found : found.slice(0, Math.max(sure, FEW_PICTURES));
     },
   };
 }

@@ -59,9 +59,24 @@ const rows = Array.from({ length: props.top }, () => {
   button.addEventListener('focus', explain);
   button.addEventListener('click', explain);
   item.append(button);
+  if (props.explore) {
+    row.see = make('button', 'tg-see');
+    row.see.type = 'button';
+    row.see.hidden = true;
+    row.see.append(find('.tg-place svg').cloneNode(true));
+    row.see.addEventListener('click', () => explore({ tag: row.tag.name, label: row.tag.label }));
+    item.append(row.see);
+  }
   list.append(item);
   return row;
 });
+
+/** Open the Explore tab with a wish: {tag, label} or {file}; it is taken when the tab is there. */
+function explore(wish) {
+  window.taggerWish = wish;
+  document.dispatchEvent(new Event('tagger:wish'));
+  document.querySelector('#tab-explore-button')?.click();
+}
 
 function describe(tag) {
   if (tag.precision === null) return say('detail_unknown', { tag: tag.label });
@@ -94,6 +109,11 @@ function fillRow(row, tag, rank) {
     ? say(tag.passes ? 'cutoff' : 'cutoff_below', { value: percent(tag.threshold) })
     : '';
   row.button.title = tag ? describe(tag) : '';
+  if (row.see) {
+    row.see.hidden = !tag;
+    row.see.title = tag ? say('see_pictures', { tag: tag.label }) : '';
+    row.see.setAttribute('aria-label', row.see.title);
+  }
   row.button.setAttribute('aria-label', tag ? say('row', {
     rank,
     tag: tag.label,
@@ -114,11 +134,14 @@ list.addEventListener('keydown', (event) => {
   focusable(filled[Math.min(filled.length - 1, Math.max(0, here + step))]).focus();
 });
 function focusable(chosen) {
-  for (const row of rows) row.button.tabIndex = row === chosen ? 0 : -1;
+  for (const row of rows) {
+    row.button.tabIndex = row === chosen ? 0 : -1;
+    if (row.see) row.see.tabIndex = row.button.tabIndex;
+  }
   return chosen.button;
 }
 list.addEventListener('focusin', (event) => {
-  const row = rows.find((candidate) => candidate.button === event.target);
+  const row = rows.find(({ button, see }) => button === event.target || see === event.target);
   if (row) focusable(row);
 });
 
@@ -132,6 +155,7 @@ function show() {
   results.dataset.state = state;
   results.setAttribute('aria-busy', String(state === 'waiting' || state === 'busy'));
   find('.tg-choose').textContent = say(item ? 'choose_other' : 'choose');
+  find('.tg-place').hidden = !props.explore || !answer;
   showPreview(item);
   showFacts(item);
   // While a new picture is being read its rows keep the old words, faded: nothing moves.
@@ -380,6 +404,7 @@ find('.tg-clear').addEventListener('click', () => {
 // --- four ways in: choose, drop, paste, example ----------------------------------------------------
 
 find('.tg-choose').addEventListener('click', () => input.click());
+find('.tg-place').addEventListener('click', () => explore({ file: selected.file }));
 drop.addEventListener('click', (event) => {
   if (!event.target.closest('button, input, .tg-problem')) input.click();
 });
@@ -458,4 +483,5 @@ find('.tg-credit').textContent =
 for (const part of findAll('.tg-examples, .tg-credit')) part.hidden = !props.examples.length;
 
 show();
+element.dataset.explore = String(props.explore);
 element.dataset.ready = 'true';
