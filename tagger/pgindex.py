@@ -52,7 +52,7 @@ _EDGES, _GROW, _ASK, _ASK_MOST = 16, 128, 96, 1_000
 # How wide embeddings may be that it takes.
 _GRAPH_WIDTH = {"vector": 2_000, "halfvec": 4_000}
 # Memory for making a graph.
-_GRAPH_MEMORY = "256MB"
+_GRAPH_MEMORY = "512MB"
 
 # Neighbours that the server proposes beyond those asked for: it rounds otherwise than we do.
 _SPARE = 16
@@ -672,8 +672,9 @@ class PgIndex:
         resize = "UPDATE tagger_indexes SET size = :size WHERE number = :number"
         self._run(connection, resize, size=size)
         wide = self.dimension > _GRAPH_WIDTH[self._kind]
-        many = facts["search"] == "auto" and size > facts["exact_up_to"]
-        if many and not wide and not self._has_graph(connection):
+        least = {"hnsw": 0, "auto": facts["exact_up_to"]}.get(facts["search"], size)
+        # Made behind the first items: of many at once it is made faster than it grows.
+        if size > least and not wide and not self._has_graph(connection):
             _make_graph(connection, self._table, self._kind)
 
     def _copy_in(self, connection: Connection, items: list[Item], rows: Floats) -> None:
@@ -788,8 +789,6 @@ def _register(connection: Connection, wanted: Mapping[str, Any], kind: str) -> N
     connection.execute(
         sa.text(f"ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE {_storage(wanted)}")
     )
-    if wanted["search"] == "hnsw":
-        _make_graph(connection, table, kind)
 
 
 def _storage(wanted: Mapping[str, Any]) -> str:

@@ -36,6 +36,7 @@ class Cluster:
     """
 
     def __init__(self, *, vector: bool = False) -> None:
+        self._vector = vector
         self._programs = _vector_programs() if vector else _programs()
         self._as = _unprivileged()
         self.password = secrets.token_hex(8)
@@ -132,7 +133,7 @@ class Cluster:
             "port": str(self.port),
             "unix_socket_directories": "",
             "max_connections": "40",
-            "shared_buffers": "16MB",
+            "shared_buffers": "128MB" if self._vector else "16MB",
         }
         return [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
 
