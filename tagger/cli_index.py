@@ -231,7 +231,8 @@ def _search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--search",
         choices=SEARCHES,
-        help="exact; hnsw, approximate and quick for many; or auto: exact up to 100,000 (as saved)",
+        help="exact; hnsw, approximate and quick for many; or auto: exact up to 100,000 "
+        "(TAGGER_SEARCH, else as saved)",
     )
 
 
@@ -438,7 +439,7 @@ class _Filler:
                 self._path,
                 len(embeddings[0]),
                 self._services.hash,
-                self._options.search or "auto",
+                _searching(self._options) or "auto",
                 self._options.precision,
             )
         self.index.add_many(names, list(embeddings), labels, metadata, replace=True)
@@ -674,7 +675,7 @@ def _copy(options: argparse.Namespace) -> int:
     if _exists(options.to, options):
         return _report([(shown(options.to), "there is an index already")], options.lang)
     with _load(options.index, options) as index:
-        now, search = index.snapshot(), options.search or index.search
+        now, search = index.snapshot(), _searching(options) or index.search
         if isinstance(options.to, Path):
             _save(index, options.to)
         else:
@@ -773,7 +774,7 @@ def _graphs() -> Path:
 
 
 def _load(path: str | Path, options: argparse.Namespace) -> AnyIndex:
-    search = getattr(options, "search", None)
+    search = _searching(options)
     if is_url(path):
         from tagger.pgindex import PgIndex
 
@@ -781,6 +782,14 @@ def _load(path: str | Path, options: argparse.Namespace) -> AnyIndex:
     from tagger.similarity import Index
 
     return Index.load(Path(path), search=search, graphs=_graphs())
+
+
+def _searching(options: argparse.Namespace) -> Any:
+    """How to search: as the command says, else as TAGGER_SEARCH does, else (None) as was saved."""
+    from tagger.settings import load_settings
+
+    chosen = load_settings(search=getattr(options, "search", None)).search
+    return None if chosen == "auto" and not getattr(options, "search", None) else chosen
 
 
 def _create(path: str | Path, dimension: int, model: str, search: str, precision: str) -> AnyIndex:

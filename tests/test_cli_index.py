@@ -365,6 +365,22 @@ def test_how_long_lookups_take(run: Run, built: Path) -> None:
     assert "latency" not in json.loads(run("stats", built)[1])
 
 
+def test_one_setting_says_how_to_search(
+    run: Run, built: Path, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search(*arguments: object) -> str:
+        return str(json.loads(run("stats", *arguments)[1])["search"])
+
+    assert search(built) == "exact" and search(built, "--search", "hnsw") == "hnsw"
+    monkeypatch.setenv("TAGGER_SEARCH", "hnsw")
+    assert search(built) == "hnsw" and search(built, "--search", "exact") == "exact"
+    run("build", folder, "-r", "-o", tmp_path / "b.index")
+    monkeypatch.delenv("TAGGER_SEARCH")
+    assert search(tmp_path / "b.index") == "hnsw"
+    monkeypatch.setenv("TAGGER_SEARCH", "magic")
+    assert run("stats", built)[0] == 2
+
+
 def test_an_index_is_not_copied_over_another(run: Run, built: Path, tmp_path: Path) -> None:
     code, out, _ = run("copy", built, tmp_path / "b.index")
     assert code == 0 and "6 pictures" in out
