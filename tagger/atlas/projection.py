@@ -91,7 +91,10 @@ def place(positions: npt.ArrayLike, cosines: npt.ArrayLike) -> Floats:
         here = after
         if moved < _SETTLED:
             break
-    return _narrow(here)
+    # Where one of them is the best place itself, the way there never ends.
+    ends = np.concatenate([here[None], places])
+    costs = np.linalg.norm(ends[:, None] - places[None], axis=2) @ weights
+    return _narrow(ends[costs.argmin()])
 
 
 def _narrow(values: npt.NDArray[np.float64]) -> Floats:

@@ -55,6 +55,7 @@ class _Job:
     future: Future[Any]
     finish: Callable[[dict[str, Any], list[npt.NDArray[Any]]], Any]
     fallback: dict[str, Any] | None = None
+    problem: str = ""
 
 
 class MapWorker:
@@ -149,10 +150,9 @@ class MapWorker:
             future.set_result(kept)
             return future
         simple = MapParameters("pca", dimensions=wanted.dimensions)
-        asked = wanted
+        asked, missing = wanted, ""
         if wanted.method == "umap" and not self.available:
-            self._note("UMAP is not installed (pip install umap-learn): the map is made by PCA")
-            asked = simple
+            asked, missing = simple, "UMAP is not installed (pip install umap-learn)"
 
         def finish(header: dict[str, Any], arrays: list[npt.NDArray[Any]]) -> Atlas:
             atlas = Atlas(
@@ -170,7 +170,7 @@ class MapWorker:
 
         header = {"do": "fit", "parameters": asked.to_dict()}
         instead = {"do": "fit", "parameters": simple.to_dict()}
-        return self._ask(_Job(header, [rows, *more], future, finish, instead))
+        return self._ask(_Job(header, [rows, *more], future, finish, instead, missing))
 
     def warm(self, embeddings: npt.ArrayLike, atlas: Atlas) -> None:
         """Prepare to place pictures on a map, which stays as it is; `ready` tells when.
@@ -257,7 +257,8 @@ class MapWorker:
     def _do(self, job: _Job) -> None:
         with self._lock:
             self._state = "warming" if job.header["do"] == "warm" else "working"
-        failed = False
+        failed = bool(job.problem)
+        self._note(job.problem)
         try:
             try:
                 answer = self._call(job.header, job.arrays)
@@ -276,8 +277,6 @@ class MapWorker:
             job.future.set_exception(GalleryError("map-failed"))
         with self._lock:
             self._state = "failed" if failed else "idle"
-            if not failed:
-                self._problem = ""
             lost = None if self._is_warm or self._closed else self._warm
         if failed and lost is not None and job.header["do"] != "warm":
             self.warm(*lost)
@@ -345,7 +344,8 @@ class MapWorker:
 
     def _note(self, problem: str) -> None:
         self._problem = problem
-        _log.warning("map: %s", problem)
+        if problem:
+            _log.warning("map: %s", problem)
 
     # --- maps that were made before --------------------------------------------------------------
 
