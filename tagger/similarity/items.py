@@ -141,7 +141,7 @@ def unit(embeddings: npt.ArrayLike, dimension: int) -> Floats:
     """
     try:
         rows = np.atleast_2d(np.asarray(embeddings, np.float64))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise RequestError("index-embedding-invalid", dimension=dimension) from None
     if rows.ndim == 2 and not len(rows):
         rows = rows.reshape(0, dimension)
