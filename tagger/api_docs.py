@@ -18,7 +18,8 @@ from typing import Any
 from tagger.messages import MESSAGES
 
 DESCRIPTION = """\
-Send pictures, get ranked tags; send drawings, get words for them, and teach new ones. No key is
+Send pictures, get ranked tags, embeddings, similar pictures and their place on a map; send
+drawings, get words for them, and teach new ones. No key is
 needed; answers are JSON, errors are
 `application/problem+json` with a stable `code` and a `detail` that says what to do. Limits are in
 `GET v1/models`; when too many requests wait, the answer is 429 with `Retry-After`."""
@@ -54,7 +55,10 @@ with open("picture.png", "rb") as file:
 print([tag["name"] for tag in answer.json()["results"][0]["tags"]])
 
 curl -H 'Content-Type: application/json' -d '{"strokes": [[[3, 60, 97], [5, 50, 90]]]}' \\
-  'http://localhost:7860/api/v1/recognise?top=3'"""
+  'http://localhost:7860/api/v1/recognise?top=3'
+
+curl -F file=@picture.png 'http://localhost:7860/api/v1/similar?k=5'
+curl -F file=@picture.png 'http://localhost:7860/api/v1/map/place'"""
 
 
 def render(openapi: Mapping[str, Any]) -> str:
@@ -102,10 +106,7 @@ def _operation(
     content = operation.get("requestBody", {}).get("content", {})
     upload, body = "multipart/form-data" in content, content.get("application/json")
     if upload:
-        rows = (
-            "<tr><td><code>file</code><td>form field, may repeat<td>The pictures; "
-            "<code>files</code> will do, too." + rows
-        )
+        rows = _upload_row(content["multipart/form-data"]["schema"]) + rows
     if body is not None:
         required = body["schema"].get("required", ())
         rows = (
@@ -139,6 +140,15 @@ def _operation(
     )
 
 
+def _upload_row(schema: Mapping[str, Any]) -> str:
+    if schema["properties"]["file"].get("type") != "array":
+        return "<tr><td><code>file</code><td>form field<td>The picture."
+    return (
+        "<tr><td><code>file</code><td>form field, may repeat<td>The pictures; "
+        "<code>files</code> will do, too."
+    )
+
+
 # Who may not be anybody says who they are in a header, which a form without a script cannot send.
 _NEEDS_HEADER = frozenset({"401", "403"})
 
@@ -148,7 +158,9 @@ def _form(path: str, method: str, operation: Mapping[str, Any], upload: bool) ->
     parameters = operation.get("parameters", [])
     if upload:
         # A form that posts cannot fill the query as well: it shows the defaults.
-        fields = ['<label>file <input type="file" name="file" multiple required></label>']
+        schema = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
+        many = " multiple" if schema["properties"]["file"].get("type") == "array" else ""
+        fields = [f'<label>file <input type="file" name="file"{many} required></label>']
     elif method == "get" and "{" not in path and not _NEEDS_HEADER & set(operation["responses"]):
         fields = [_field(p) for p in parameters if p["in"] == "query"]
     else:
@@ -192,7 +204,17 @@ def _examples(operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 # Of these only whoever starts the server hears, not who sends a request.
-_OPERATORS = ("bundle-", "hub-", "memory-", "model-", "push-", "settings-", "tags-")
+_OPERATORS = (
+    "bundle-",
+    "gallery-",
+    "hub-",
+    "map-",
+    "memory-",
+    "model-",
+    "push-",
+    "settings-",
+    "tags-",
+)
 
 
 def _errors() -> Iterator[str]:

@@ -48,7 +48,7 @@ class MapResponse(BaseModel):
     """A map; beyond the first few only where it is ready."""
 
     map: str
-    hash: str | None = Field(description="Of its content; null before it is ready.")
+    hash: str | None = Field(None, description="Of its content; null before it is ready.")
     status: str = Field(description="ready, loading, computing, failed or empty.")
     placement: str = Field(description="How a picture would be placed now: umap or neighbours.")
     count: int
