@@ -48,9 +48,9 @@ TEMPLATE = f"""
     accept="image/*,.heic,.heif,.avif,.tif,.tiff">
   <fieldset class="ex-maps tg-formats" data-label="maps" hidden>
     <label><input type="radio" name="ex-map" value="gallery" checked>
-      <span data-word="map_gallery"></span></label>
+      <span data-word="map_gallery"></span><small></small></label>
     <label><input type="radio" name="ex-map" value="drawings">
-      <span data-word="map_drawings"></span></label>
+      <span data-word="map_drawings"></span><small></small></label>
   </fieldset>
 </div>
 <section class="ex-stage" data-state="loading" data-label="map">

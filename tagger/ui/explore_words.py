@@ -84,9 +84,9 @@ EXPLORE_TAB: Mapping[Language, Mapping[str, str]] = {
         "forward": "Forward",
         "detail_none": "Point at the map to look, click to see a picture, its tags, and what is "
         "truly like it.",
-        "locate": "Show on the map",
-        "add": "Add to the selection",
-        "remove": "Take out of the selection",
+        "locate": "Show on map",
+        "add": "Select",
+        "remove": "Deselect",
         "original": "Original",
         "size": "{width} × {height}",
         "given": "Given by people",
@@ -247,8 +247,8 @@ EXPLORE_TAB: Mapping[Language, Mapping[str, str]] = {
         "detail_none": "地図を指すと見え、クリックすると画像とタグ、"
         "本当に似ている画像が分かります。",
         "locate": "地図で見る",
-        "add": "選択に加える",
-        "remove": "選択から外す",
+        "add": "選択",
+        "remove": "選択を外す",
         "original": "元の場所",
         "size": "{width} × {height}",
         "given": "人が付けたタグ",

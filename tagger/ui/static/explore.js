@@ -313,10 +313,7 @@ function fetchAround(n) {
 
 map.on('hover', showCard);
 map.on('leave', hideCard);
-map.on('click', ({ number }) => {
-  if (!matchMedia('(hover: hover)').matches) hideCard();
-  openPicture(number);
-});
+map.on('click', ({ number }) => openPicture(number));
 map.on('select', ({ mask, count }) => {
   select(count ? mask : null, false);
   if (count) showTab('set');
@@ -566,8 +563,8 @@ function showMaps(entries) {
   const drawings = entries?.find(({ map: name }) => name === 'drawings');
   find('.ex-maps').hidden = !drawings;
   for (const { map: name, count } of entries ?? []) {
-    const label = find(`.ex-maps [value=${CSS.escape(name)}] + span`);
-    if (label) label.textContent = say(`map_${name}`) + (count ? ` ${amount(count)}` : '');
+    const number = find(`.ex-maps label:has([value=${CSS.escape(name)}]) small`);
+    if (number) number.textContent = count ? amount(count) : '';
   }
 }
 
