@@ -142,13 +142,10 @@ class PackWriter:
     ----------
     folder : Path
         Is made; packs of another gallery that lie there go when this one is complete.
-    limit : int
-        Bytes of a pack.
     """
 
-    def __init__(self, folder: Path, limit: int = PACK_BYTES) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._limit = limit
         self._count = 0
         self._pack = 0
         self._sizes: list[int] = []
@@ -196,7 +193,7 @@ class PackWriter:
             raise ValueError("not a small picture")
         name = f"{self._count}.webp"
         own = len(picture) + 2 * len(name) + _MEMBER_BYTES
-        if self._inside and self._bytes + own + _END_BYTES > self._limit:
+        if self._inside and self._bytes + own + _END_BYTES > PACK_BYTES:
             self._flush()
         info = zipfile.ZipInfo(name, _TIME)
         info.external_attr = 0o644 << 16
