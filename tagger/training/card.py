@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tagger.training.embedding import card as embedding_card
+
 _COLUMNS = (
     ("mean_average_precision", "mAP"),
     ("micro_recall_at_10", "micro recall@10"),
@@ -56,6 +58,8 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         parts += _comparison(facts["comparison"])
     if "unseen_style" in facts:
         parts += _unseen(facts["unseen_style"])
+    if "embedding" in facts:
+        parts += embedding_card.render(facts["embedding"], "Embedding")
     parity = facts["parity"]
     full, shipped = facts["test_float32"], facts["test"]["all"]
     loss = full["mean_average_precision"] - shipped["mean_average_precision"]
@@ -67,7 +71,8 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
             f"{parity['float32']['embedding']:.1e} in the embedding over {parity['pictures']} "
             f"pictures. The shipped file keeps its large weights in float16 "
             f"({parity['bytes']['shipped'] / 1e6:.1f} MB instead of "
-            f"{parity['bytes']['float32'] / 1e6:.1f} MB); arithmetic stays float32. That moves "
+            f"{parity['bytes']['float32'] / 1e6:.1f} MB{_with_head(facts)}); arithmetic stays "
+            f"float32. That moves "
             f"probabilities by at most {parity['shipped']['probabilities']:.1e} and costs "
             f"{loss:+.4f} mAP on the test split."
             + (
@@ -98,6 +103,13 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _with_head(facts: Mapping[str, Any]) -> str:
+    """How large the file is with the head of a trained embedding in it."""
+    if "embedding" not in facts:
+        return ""
+    return f"; {facts['embedding']['parity']['bytes'] / 1e6:.1f} MB with the embedding's head"
 
 
 def table(rows: Sequence[tuple[str, Mapping[str, Any]]], extra: Sequence[str] = ()) -> str:

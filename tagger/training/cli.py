@@ -72,6 +72,9 @@ def _train(argv: list[str]) -> int:
             "tagging",
             "tagging_comparison",
             "tagging_unseen_style",
+            "embedding",
+            "embedding_comparison",
+            "embedding_unseen_style",
             "sketch",
             "sketch_comparison",
             "sketch_tuning",
@@ -98,14 +101,21 @@ def _train(argv: list[str]) -> int:
         "--collection",
         help="the drawings: a database's URL or an exported file (default: the app's own database)",
     )
-    tuning.add_argument("--bundle", help="the recogniser to begin with (default: exported/sketch)")
+    tuning.add_argument(
+        "--bundle",
+        help="the recogniser to begin with (default: exported/sketch); for embedding, the tagger "
+        "(default: exported/illustration)",
+    )
     tuning.add_argument("--run", help="folder for progress.json and report.json")
     args = parser.parse_args(argv)
     tunes = args.pipeline == "sketch_tuning"
     if not args.data and not tunes:
         parser.error("--data is needed")
-    if not tunes and (args.collection or args.bundle or args.run):
-        parser.error("--collection, --bundle and --run are for sketch_tuning")
+    embeds = args.pipeline.startswith("embedding")
+    if not tunes and (args.collection or args.run):
+        parser.error("--collection and --run are for sketch_tuning")
+    if not tunes and not embeds and args.bundle:
+        parser.error("--bundle is for sketch_tuning and embedding")
     parameters: dict[str, Any] = {"data": str(Path(args.data).resolve()) if args.data else ""}
     words = ["python -m tagger train", args.pipeline]
     words += ["--data", shlex.quote(Path(args.data).name)] if args.data else []
@@ -116,8 +126,15 @@ def _train(argv: list[str]) -> int:
         parameters["sketch_tuning"] = own
         words += said
     elif args.out:
-        where = {"sketch": "sketch.bundle.out", "gallery": "gallery.out"}
+        where = {
+            "embedding": "embedding.out",
+            "gallery": "gallery.out",
+            "sketch": "sketch.bundle.out",
+        }
         _put(parameters, where.get(args.pipeline, "bundle.out"), args.out)
+    if embeds and args.bundle:
+        _put(parameters, "embedding.bundle", args.bundle)
+        words += ["--bundle", shlex.quote(Path(args.bundle).name)]
     for item in args.set:
         key, sign, value = item.partition("=")
         if not sign:

@@ -213,7 +213,7 @@ def train(
     concept_number = np.unique(packed.concepts, return_inverse=True)[1]
     labels = torch.from_numpy(packed.labels).float()
     if recipe.soften and start is not None:
-        said = _answers(start, packed, rows, recipe.sizes[-1][1], device)
+        said = answers(start, packed, rows, recipe.sizes[-1][1], device)
         labels[rows] += recipe.soften * (torch.from_numpy(said) - labels[rows])
     settings = recipe.augment_settings()
     scaler = torch.amp.GradScaler(enabled=False)
@@ -370,7 +370,7 @@ def _watch(
     return evaluate((1 / (1 + np.exp(-logits))).astype(np.float32), packed.labels[rows])
 
 
-def _answers(
+def answers(
     network: TagNetwork,
     packed: Packed,
     rows: NDArray[np.int64],

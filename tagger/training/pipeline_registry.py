@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
-from tagger.training.pipelines import digits, gallery, sketch, sketch_tuning, tagging
+from tagger.training.pipelines import digits, embedding, gallery, sketch, sketch_tuning, tagging
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -13,6 +13,9 @@ def register_pipelines() -> dict[str, Pipeline]:
         "tagging": tagging.create_pipeline(),
         "tagging_comparison": tagging.create_comparison(),
         "tagging_unseen_style": tagging.create_unseen_style(),
+        "embedding": embedding.create_pipeline(),
+        "embedding_comparison": embedding.create_comparison(),
+        "embedding_unseen_style": embedding.create_unseen_style(),
         "sketch": sketch.create_pipeline(),
         "sketch_comparison": sketch.create_comparison(),
         "sketch_tuning": sketch_tuning.create_pipeline(),

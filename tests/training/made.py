@@ -66,6 +66,28 @@ def table(where: Path, count: int = 96) -> Path:
     return where
 
 
+def styles(where: Path, concepts: int = 20) -> Path:
+    """A table of things in three styles each, and as many clip-art pictures of a thing each."""
+    rows = []
+    for concept in range(concepts):
+        split = ("train", "train", "train", "val", "test")[concept % 5]
+        for number, style in enumerate(("flat", "dots", "soft", "openclipart")):
+            data, tags, _ = picture(concept % 6 + 12 * (4 * concept + number))
+            alone = style == "openclipart"
+            rows.append(
+                {
+                    "id": f"{concept}-{style}",
+                    "concept": f"clip-{concept}" if alone else f"thing-{concept}",
+                    "source": style,
+                    "tags": tags,
+                    "split": split,
+                    "image": data,
+                }
+            )
+    pq.write_table(pa.Table.from_pylist(rows), where)
+    return where
+
+
 def sketch(word: str, rng: np.random.Generator) -> list[list[list[int]]]:
     """A made drawing in Quick, Draw!'s form: a line, box, cross, zigzag or fork, a little moved."""
     shapes = {

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from tagger.images import ImageLimits, letterbox, read
 from tagger.taglist import Report, Rules, TagListBuilder
 from tagger.training import calibration as cal
 from tagger.training import card, export, loop, metrics
+from tagger.training.embedding import graph
 from tagger.training.packing import Packed, labelled, pack
 from tagger.training.sources import Record, read_records
 
@@ -30,6 +32,10 @@ UNMIRRORED = frozenset(
         *("clock", "map", "math", "gender", "zodiac", "keyboard", "education"),
     )
 )
+
+
+# What `config.json` says of an embedding that was trained, not just taken from the features.
+TRAINED_EMBEDDING = "embedding trained by metric learning, length 1"
 
 
 @dataclass(frozen=True)
@@ -345,6 +351,7 @@ def write_bundle(
 ) -> str:
     """Write the bundle's folder: model, tags, configuration, metrics, card."""
     out = Path(settings["out"])
+    kept = _kept_embedding(out, models, packed, size)
     splits, counts = np.unique(packed.splits, return_counts=True)
     facts = {
         "command": settings["command"],
@@ -409,11 +416,46 @@ def write_bundle(
         "default_top": 10,
         "training_data": list(settings["training_data"]),
     }
+    if kept is not None:
+        facts["embedding"] = kept["facts"]
+        config["outputs"] = [
+            kept["output"] if o["name"] == "embedding" else o for o in config["outputs"]
+        ]
     export.write_json(out / "config.json", config)
     export.write_json(out / "metrics.json", facts)
     export.write_text(out / "README.md", card.render(config, facts))
     export.write_bytes(out / "model.onnx", Path(models["shipped"]).read_bytes())
     return str(out)
+
+
+def _kept_embedding(
+    out: Path, models: Mapping[str, str], packed: Packed, size: int
+) -> dict[str, Any] | None:
+    """Put the trained embedding of the bundle in ``out`` into the new model, where it fits.
+
+    It was learnt on the features of one network and says nothing of another's: where these are not
+    the same, it goes, and the log says so.
+    """
+    try:
+        facts = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["embedding"]
+        outputs = json.loads((out / "config.json").read_text(encoding="utf-8"))["outputs"]
+    except (OSError, KeyError, ValueError):
+        return None
+    old, new = out / "model.onnx", Path(models["shipped"])
+    rows = packed.rows("test")[:8]
+    pictures = np.stack(
+        [np.asarray(Image.fromarray(packed.rgb[row]).resize((size, size))) for row in rows]
+    )
+    if not graph.has_head(old) or not graph.features_agree(old, new, pictures):
+        log.warning(
+            "%s had an embedding trained upon another network; the new one's is plain until "
+            "`python -m tagger train embedding` has run",
+            out,
+        )
+        return None
+    graph.transplant(old, new)
+    output = next(o for o in outputs if o["name"] == "embedding")
+    return {"facts": facts, "output": output}
 
 
 def compare_recipes(
@@ -478,8 +520,7 @@ def test_unseen_style(
     concepts in those styles) is a ceiling: these pictures themselves were seen.
     """
     source = settings["source"]
-    recipe = loop.Recipe.from_dict({**ours, **settings["recipe"], "leave_out": source})
-    recipe = replace(recipe, name=f"without-{source}")
+    recipe = recipe_without(settings, ours)
     trained = _train(packed, report, recipe, sources, run, Path(work))
     style = packed.sources == source
     emoji = _judging(packed, sources) & ~np.isin(packed.sources, sources["clip_art"])
@@ -500,6 +541,13 @@ def test_unseen_style(
             )
     export.write_json(Path(work) / "unseen_style.json", result)
     return result
+
+
+def recipe_without(settings: Mapping[str, Any], ours: Mapping[str, Any]) -> loop.Recipe:
+    """The recipe of the run that never sees one source."""
+    source = settings["source"]
+    recipe = loop.Recipe.from_dict({**ours, **settings["recipe"], "leave_out": source})
+    return replace(recipe, name=f"without-{source}")
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:

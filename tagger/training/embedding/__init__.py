@@ -1,0 +1,1 @@
+"""Metric learning on the illustration model: pictures alike in what they show lie close."""
