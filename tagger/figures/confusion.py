@@ -86,7 +86,7 @@ def confusion_matrix(
     names : list, mapping or callable, optional
         Of tags.
     tags : sequence of int, optional
-        To show; by default those that are confused most, in the order of their numbers.
+        To show; by default those that are most confused with others, by their numbers.
     most : int
         How many at most.
     normalise : bool
@@ -105,9 +105,10 @@ def confusion_matrix(
     matrix = count_confusions(true, given, known)
     place = {tag: at for at, tag in enumerate(known)}
     if tags is None:
-        off = matrix - np.diag(np.diag(matrix))
+        # With each other: what is only missed says nothing about confusions.
+        off = (matrix - np.diag(np.diag(matrix)))[:-1, :-1]
         weight = off.sum(axis=0) + off.sum(axis=1)
-        order = np.argsort(-weight[:-1], kind="stable")[:most]
+        order = np.argsort(-weight, kind="stable")[:most]
         shown = [known[at] for at in sorted(order.tolist())]
     else:
         shown = list(tags)[:most]

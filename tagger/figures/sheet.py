@@ -94,8 +94,10 @@ def neighbour_sheet(
             top = -at * _CELL
             figure.add_layout_image(
                 source=cell.uri,
-                x=left,
-                y=top,
+                x=left + _PICTURE / 2,
+                y=top - _PICTURE / 2,
+                xanchor="center",
+                yanchor="middle",
                 sizex=_PICTURE,
                 sizey=_PICTURE,
                 xref="x",

@@ -187,8 +187,8 @@ def test_the_matrix_shows_shares_and_leaves_nothing_out() -> None:
     few = figures.confusion_matrix(truth, said, names=NAMES, most=3, normalise=False)
     z = np.asarray(few.data[0].z)
     assert z.shape == (4, 5) and few.layout.xaxis.ticktext[-2:] == ("(others)", "(none)")
-    off = full - np.diag(np.diag(full))
-    worst = (off.sum(axis=0) + off.sum(axis=1))[:-1]
+    off = (full - np.diag(np.diag(full)))[:-1, :-1]
+    worst = off.sum(axis=0) + off.sum(axis=1)
     shown = sorted(sorted(range(7), key=lambda n: (-worst[n], n))[:3])
     assert list(few.layout.yaxis.ticktext[:-1]) == [text(NAMES[n]) for n in shown]
     np.testing.assert_allclose(z.sum(axis=1), full[[*shown, 7]].sum(axis=1))
