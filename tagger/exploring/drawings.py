@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 
 #: So many drawings are on the map: the newest.
 MOST = 5000
+#: Fewer are mapped by PCA alone: they hardly have neighbourhoods that could be kept.
+FEW = 60
 #: Side of a drawing's picture, in pixels.
 SIDE = 128
 _PEN, _MARGIN = 3.0, 6.0
@@ -93,10 +95,55 @@ def render(drawn: Strokes) -> bytes:
     return file.getvalue()
 
 
-def make_chart(draw: DrawServices, worker: MapWorker) -> Chart | None:
-    """Make the map of the newest drawings; None where there is none.
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """The newest drawings as they are at one moment, ready to be put on a map.
 
-    Takes as long as the recogniser needs for those that it has not seen yet, and the map.
+    Attributes
+    ----------
+    embeddings : float32, shape [N, D]
+        What the recogniser sees in them; of length one.
+    """
+
+    embeddings: Floats
+    _known: Sequence[_Known]
+    _live: LiveModel
+    _index: Index
+    _tags: TagList
+    _labels: TagRows
+    _predicted: TagRows
+    _store: Store
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @property
+    def ids(self) -> set[str]:
+        """Of the drawings."""
+        return {one.id for one in self._known}
+
+    def chart(self, atlas: Atlas) -> Chart:
+        """Put them on a map."""
+        return Chart(
+            map="drawings",
+            name="drawings",
+            hash=_hash(self._known, atlas, self._live),
+            model=self._live.facts,
+            tags=self._tags,
+            index=self._index,
+            labels=self._labels,
+            predicted=self._predicted,
+            # People named each of them.
+            given=np.ones(len(self), np.bool_),
+            atlas=atlas,
+            pictures=DrawnPictures(self._store, [one.id for one in self._known]),
+        )
+
+
+def collect(draw: DrawServices) -> Drawn | None:
+    """Read the newest drawings that were given with consent; None where there is none.
+
+    Takes as long as the recogniser needs for those that it has not seen yet.
 
     Raises
     ------
@@ -108,30 +155,24 @@ def make_chart(draw: DrawServices, worker: MapWorker) -> Chart | None:
     if not known:
         return None
     words = _words(live, known)
-    labels = TagRows.certain([[words[one.word]] for one in known], len(words))
-    predicted = TagRows.pack([_said(one, words) for one in known], len(words))
     tags = _tag_list(live, words)
+    labels = [[words[one.word]] for one in known]
     index = Index(embeddings.shape[1], live.recogniser.embedding_hash, search="exact")
     index.add_many(
         [one.id for one in known],
         embeddings,
-        [[words[one.word]] for one in known],
+        labels,
         [_metadata(one, tags[words[one.word]]) for one in known],
     )
-    atlas = fit(worker, index.snapshot().embeddings)
-    return Chart(
-        map="drawings",
-        name="drawings",
-        hash=_hash(known, atlas, live),
-        model=live.facts,
-        tags=tags,
-        index=index,
-        labels=labels,
-        predicted=predicted,
-        # People named each of them.
-        given=np.ones(len(known), np.bool_),
-        atlas=atlas,
-        pictures=DrawnPictures(draw.store, [one.id for one in known]),
+    return Drawn(
+        index.snapshot().embeddings,
+        known,
+        live,
+        index,
+        tags,
+        TagRows.certain(labels, len(words)),
+        TagRows.pack([_said(one, words) for one in known], len(words)),
+        draw.store,
     )
 
 
@@ -141,10 +182,15 @@ def fit(worker: MapWorker, embeddings: Floats, parameters: MapParameters | None 
         return worker.fit(embeddings, parameters).result()
     except TaggerError as error:
         _log.warning("the map is made by PCA: %s", error)
-    simple = MapParameters("pca", dimensions=parameters.dimensions if parameters else 2)
-    positions = pca(embeddings, simple.dimensions)
+        return at_once(embeddings, parameters.dimensions if parameters else 2)
+
+
+def at_once(embeddings: Floats, dimensions: int = 2) -> Atlas:
+    """Make a map by PCA: for thousands of points within a second."""
+    positions = pca(embeddings, dimensions)
     (trust,) = trust_of_all(embeddings, [positions])
-    whole = float(trust.mean())
+    whole = float(trust.mean(dtype=np.float64))
+    simple = MapParameters("pca", dimensions=dimensions)
     return Atlas(positions, trust, simple, whole, whole, 0.0, hash_embeddings(embeddings))
 
 

@@ -317,33 +317,36 @@ class ExploreServices:
         assert draw is not None
         with self._lock:
             now = self._clock()
-            if slot.working or self._closed or now - slot.checked < _LOOK_AGAIN:
+            if self._closed or now - slot.checked < _LOOK_AGAIN:
                 return
             slot.checked = now
-            slot.working = True
-        try:
-            stamp = (draw.store.teaching_stamp(), draw.live.recogniser.embedding_hash)
-            if stamp == slot.stamp:
-                slot.working = False
+        stamp = (draw.store.teaching_stamp(), draw.live.recogniser.embedding_hash)
+        if stamp == slot.stamp:
+            return
+        chart = slot.chart
+        if chart is not None and not _all_there(draw, chart):
+            # Somebody took a drawing back: it is not shown any more from now on.
+            slot.chart, slot.status = None, "computing"
+        with self._lock:
+            if slot.working or self._closed:
                 return
-            if slot.chart is not None:
-                there = {id for id, _, _ in draw.store.teaching()}
-                items = slot.chart.index.snapshot().items
-                if not all(item.id in there for item in items[: len(slot.chart)]):
-                    # Somebody took a drawing back: it is not shown any more from now on.
-                    slot.chart = None
-        except BaseException:
-            slot.working = False
-            raise
+            slot.working = True
         if slot.chart is None:
             slot.status = "computing"
         self._behind(lambda: self._draw_map(draw, slot, stamp))
 
     def _draw_map(self, draw: DrawServices, slot: _Slot, stamp: object) -> None:
         try:
-            chart = drawings.make_chart(draw, self.worker)
-            slot.chart = chart
-            slot.status = "empty" if chart is None else "ready"
+            drawn = drawings.collect(draw)
+            if drawn is None:
+                slot.chart, slot.status, slot.stamp = None, "empty", stamp
+                return
+            few = len(drawn) < drawings.FEW or not self.worker.available
+            if few or slot.chart is None:
+                # There is something to see while UMAP takes its time.
+                self._show(draw, slot, drawn.chart(drawings.at_once(drawn.embeddings)))
+            if not few:
+                self._show(draw, slot, drawn.chart(drawings.fit(self.worker, drawn.embeddings)))
             slot.stamp = stamp
         except Exception as error:
             if slot.chart is None:
@@ -354,6 +357,12 @@ class ExploreServices:
                 _log.exception("the map of the drawings cannot be made")
         finally:
             slot.working = False
+
+    @staticmethod
+    def _show(draw: DrawServices, slot: _Slot, chart: Chart) -> None:
+        """Put a map in place, unless one of its drawings was taken back while it was made."""
+        if _all_there(draw, chart):
+            slot.chart, slot.status = chart, "ready"
 
     # --- points ----------------------------------------------------------------------------------
 
@@ -619,6 +628,12 @@ class ExploreServices:
         """
         if client and not self._tokens.take(client, _COSTS.get(what, _EXPORT)):
             raise LimitError("too-fast")
+
+
+def _all_there(draw: DrawServices, chart: Chart) -> bool:
+    there = {id for id, _, _ in draw.store.teaching()}
+    items = chart.index.snapshot().items[: len(chart)]
+    return all(item.id in there for item in items)
 
 
 def _with_map(gallery: Gallery, atlas: Atlas) -> str:
