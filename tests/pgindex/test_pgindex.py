@@ -17,7 +17,7 @@ from tagger.pgindex import PgIndex, open_index
 from tagger.places import is_url, place, shown
 from tagger.similarity import Index, evaluate_retrieval, items
 from tagger.similarity.bench import clusters
-from tests.postgres import Cluster
+from tests.postgres import Absent, Cluster
 from tests.similarity.naive import DictIndex
 
 DIMENSION = 6
@@ -271,6 +271,43 @@ def test_who_waits_too_long_is_told_so(url: str) -> None:
         other.add("b", [0, 1])
 
 
+def test_after_a_crash_of_the_server_all_that_was_acknowledged_is_there() -> None:
+    try:
+        cluster = Cluster(vector=True)
+    except Absent as reason:
+        pytest.skip(str(reason))
+    try:
+        acknowledged: list[str] = []
+        with PgIndex.create(cluster.url(), DIMENSION, "m", search="hnsw") as index:
+
+            def write() -> None:
+                for turn in range(10**9):
+                    batch = [f"{turn}/{n}" for n in range(20)]
+                    try:
+                        index.add_many(batch, rows(turn, 20))
+                    except TaggerError:
+                        return
+                    acknowledged.extend(batch)
+
+            writer = threading.Thread(target=write)
+            writer.start()
+            while len(acknowledged) < 200:
+                writer.join(0.01)
+            cluster.kill()
+            writer.join()
+            cluster.start(cluster.port)
+            ids = index.ids()
+            # The last batch may have been kept without our hearing of it; then all of it was.
+            assert ids[: len(acknowledged)] == acknowledged and len(index) == len(ids)
+            assert len(ids) - len(acknowledged) in (0, 20)
+            turn = int(ids[-1].split("/")[0])
+            assert index.lookup(rows(turn, 20)[7], 1)[0].item.id == f"{turn}/7"
+            index.add("later", [1] * DIMENSION)
+            assert "later" in index
+    finally:
+        cluster.close()
+
+
 # --- refused
 
 
@@ -381,8 +418,6 @@ def test_an_index_of_a_later_version(url: str) -> None:
 
 
 def test_a_server_without_pgvector() -> None:
-    from tests.postgres import Absent
-
     try:
         plain = Cluster()
     except Absent as reason:
