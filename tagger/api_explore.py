@@ -22,7 +22,7 @@ from tagger.api_draw import answer, blocks, client_of
 from tagger.errors import LimitError, RequestError, TaggerError
 from tagger.exploring import ExploreServices
 from tagger.exploring.service import MAX_NEIGHBOURS, MAX_NUMBERS, MAX_QUERY
-from tagger.intake import Workers, parse_json_object, read_json_body
+from tagger.intake import WaitingLine, Workers, parse_json_object, read_json_body
 from tagger.languages import Language
 from tagger.problems import language, problem
 from tagger.services import Outcome, Services
@@ -68,6 +68,8 @@ def add_routes(app: FastAPI, services: Services) -> None:
     # Of their own: hovering must not wait for somebody's export.
     for_pictures = Workers(2, 4 * settings.queue_size, "api-explore-pictures")
     with_model = Workers(settings.concurrency, settings.queue_size, "api-explore-model")
+    for_exports = Workers(1, 4, "api-explore-export")
+    line = WaitingLine(settings.queue_size)
     one_picture = request_bytes(int(settings.max_bytes), 1)
     many_pictures = request_bytes(int(settings.max_bytes))
 
@@ -303,7 +305,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
                 raise
             return file, str(format)
 
-        file, format = await in_thread(work)
+        file, format = await for_exports(work)
         headers = {
             "Cache-Control": "no-store",
             "Content-Disposition": f'attachment; filename="pictures.{format}"',
@@ -328,11 +330,13 @@ def add_routes(app: FastAPI, services: Services) -> None:
         """
         service, chosen = explore(), lang or language(request)
         client = client_of(request)
-        service.chart(map)  # before anything is received
-        async with uploads(request, 1, one_picture) as files:
-            data = await with_model(
-                lambda: service.place(files[0].file, map=map, lang=chosen, client=client)
-            )
+        # Before anything is received: a flood should cost nothing.
+        await in_thread(lambda: service.expect(map, client))
+        with line.place():
+            async with uploads(request, 1, one_picture) as files:
+                data = await with_model(
+                    lambda: service.place(files[0].file, map=map, lang=chosen, client=None)
+                )
         return answer(data, chosen)
 
     @app.post(
@@ -365,13 +369,14 @@ def add_routes(app: FastAPI, services: Services) -> None:
                 return service.similar(**asked, lang=chosen, client=client)
 
             return answer(await in_thread(work), chosen)
-        service.chart(map)
-        async with uploads(request, 1, one_picture) as files:
-            data = await with_model(
-                lambda: service.similar(
-                    source=files[0].file, k=k, map=map, lang=chosen, client=client
+        await in_thread(lambda: service.expect(map, client))
+        with line.place():
+            async with uploads(request, 1, one_picture) as files:
+                data = await with_model(
+                    lambda: service.similar(
+                        source=files[0].file, k=k, map=map, lang=chosen, client=None
+                    )
                 )
-            )
         return answer(data, chosen)
 
     @app.post(
@@ -391,8 +396,9 @@ def add_routes(app: FastAPI, services: Services) -> None:
         if not services.ready:
             raise TaggerError("not-ready")
         chosen = lang or language(request)
-        async with uploads(request, settings.max_files, many_pictures) as files:
-            outcomes = await with_model(lambda: _outcomes(services, files))
+        with line.place():
+            async with uploads(request, settings.max_files, many_pictures) as files:
+                outcomes = await with_model(lambda: _outcomes(services, files))
         if len(outcomes) == 1 and outcomes[0].error is not None:
             raise outcomes[0].error
         return answer(embeddings(services, outcomes, chosen), chosen)

@@ -395,7 +395,7 @@ class ExploreServices:
         map: str = "gallery",
         hash: str | None = None,
         lang: str = "en",
-        client: str = "",
+        client: str | None = "",
     ) -> dict[str, Any]:
         """JSON-ready: what is shown of some pictures at a glance; at most 200."""
         chart = self.chart(map, hash)
@@ -412,7 +412,7 @@ class ExploreServices:
         map: str = "gallery",
         hash: str | None = None,
         lang: str = "en",
-        client: str = "",
+        client: str | None = "",
     ) -> dict[str, Any]:
         """JSON-ready: all that is known of a picture, and its k nearest neighbours."""
         chart = self.chart(map, hash)
@@ -434,7 +434,7 @@ class ExploreServices:
         limit: int = 50,
         map: str = "gallery",
         lang: str = "en",
-        client: str = "",
+        client: str | None = "",
     ) -> dict[str, Any]:
         """JSON-ready: pictures and tags by a few typed letters, best first."""
         chart = self.chart(map)
@@ -450,7 +450,7 @@ class ExploreServices:
         map: str = "gallery",
         hash: str | None = None,
         lang: str = "en",
-        client: str = "",
+        client: str | None = "",
     ) -> dict[str, Any]:
         """JSON-ready: what a set of pictures shares; the mask as in `tagger.exploring.masks`."""
         begun = time.perf_counter()
@@ -468,7 +468,7 @@ class ExploreServices:
         *,
         map: str = "gallery",
         hash: str | None = None,
-        client: str = "",
+        client: str | None = "",
     ) -> None:
         """Write a set of pictures to a file; see `tagger.exploring.exporting`.
 
@@ -490,13 +490,24 @@ class ExploreServices:
         chosen = masks.decode(mask, len(chart))
         changes = exporting.parse_edits(edits, chart.tags, len(chart))
         self._admit("export", client)
-        with self._exports.place(client):
+        with self._exports.place(client or ""):
             exporting.write(file, chart, chosen, format, changes)  # type: ignore[arg-type]
 
     # --- pictures from outside -------------------------------------------------------------------
 
+    def expect(self, map: str, client: str) -> None:
+        """Count a picture that somebody is about to send to :meth:`place` or :meth:`similar`.
+
+        Raises
+        ------
+        TaggerError
+            As :meth:`chart`, or ``too-fast``.
+        """
+        self.chart(map)
+        self._admit("place", client)
+
     def place(
-        self, source: Any, *, map: str = "gallery", lang: str = "en", client: str = ""
+        self, source: Any, *, map: str = "gallery", lang: str = "en", client: str | None = ""
     ) -> dict[str, Any]:
         """JSON-ready: where a picture would lie on the map, and what is near it.
 
@@ -506,6 +517,9 @@ class ExploreServices:
         ----------
         source : bytes, Path, binary file or PIL image
             Checked against the limits of the settings. On the map of drawings, a picture of one.
+        client : str or None
+            Where the request comes from, for the rate limit: an address, or empty. None if
+            :meth:`expect` has counted it.
         """
         chart = self.chart(map)
         self._admit("place", client)
@@ -532,7 +546,7 @@ class ExploreServices:
         k: int = 10,
         map: str = "gallery",
         lang: str = "en",
-        client: str = "",
+        client: str | None = "",
     ) -> dict[str, Any]:
         """JSON-ready: the k pictures nearest to a picture, to an embedding, or to one of them.
 
@@ -618,7 +632,7 @@ class ExploreServices:
 
     # --- how often -------------------------------------------------------------------------------
 
-    def _admit(self, what: str, client: str) -> None:
+    def _admit(self, what: str, client: str | None) -> None:
         """Count a request of an address, before much is done for it.
 
         Raises
