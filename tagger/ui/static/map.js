@@ -219,6 +219,7 @@ const ExploreMap = (() => {
     const canvas = MapCanvas.create(stage);
     let webgl = null; // the other renderer, once it is there
     let used = canvas;
+    let drawn = null; // {view, version, size}: what the points were last drawn for
     const density = () => Math.min(2, Math.max(1, window.devicePixelRatio || 1));
 
     const readInks = () => {
@@ -394,13 +395,17 @@ const ExploreMap = (() => {
       }
       // In a room only the canvas draws: plotly's has no lasso, and asks the card at every hover.
       const renderer = webgl && !room ? webgl : canvas;
-      try {
-        renderer.paint(sceneOf(), view, size);
-      } catch (error) {
-        if (renderer === canvas) throw error;
-        console.warn('The map goes on without WebGL:', error);
-        fallBack('plotly-failed');
-        return;
+      if (!drawn || drawn.view !== view || drawn.version !== version || drawn.size !== size
+          || renderer !== used) {
+        drawn = { view, version, size };
+        try {
+          renderer.paint(sceneOf(), view, size);
+        } catch (error) {
+          if (renderer === canvas) throw error;
+          console.warn('The map goes on without WebGL:', error);
+          fallBack('plotly-failed');
+          return;
+        }
       }
       if (renderer !== used) {
         used.element.hidden = true;
@@ -621,9 +626,9 @@ const ExploreMap = (() => {
     over.addEventListener('pointerdown', press);
     over.addEventListener('pointermove', (event) => {
       if (held.has(event.pointerId)) {
-        for (const each of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
-          drag(each);
-        }
+        // Movements between two frames come together with the last of them; a line needs them all.
+        const all = deed?.kind === 'lasso' ? event.getCoalescedEvents?.() ?? [] : [];
+        for (const each of all.length ? all : [event]) drag(each);
       } else if (!held.size && event.pointerType !== 'touch' && !glide) {
         box = null;
         hover(pointAt(...place(event), event.pointerType));
@@ -682,9 +687,11 @@ const ExploreMap = (() => {
     const setMode = (next) => {
       if (!MODES.includes(next)) return;
       abandon();
+      const other = mode !== next;
       mode = next;
       over.dataset.mode = mode;
       for (const name of MODES) buttons.get(name).setAttribute('aria-pressed', String(name === mode));
+      if (other) emit('mode', { mode });
     };
     const use = (name) => {
       hover(-1);
@@ -768,7 +775,7 @@ const ExploreMap = (() => {
     resize();
 
     const map = {
-      /** `name`: ready, renderer, fallback, hover, leave, click, empty, select. */
+      /** `name`: ready, renderer, fallback, mode, hover, leave, click, empty, select. */
       on(name, listener) {
         listeners.set(name, [...(listeners.get(name) ?? []), listener]);
         return map;
