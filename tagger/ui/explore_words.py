@@ -50,9 +50,9 @@ EXPLORE_TAB: Mapping[Language, Mapping[str, str]] = {
         "shown_all": "{count} pictures",
         "shown_some": "{shown} of {count} shown",
         "show_all": "Show all",
-        "about": "A map like this is a projection: many dimensions pressed flat, so take its distances "
-        "with care. {level} Trustworthiness {trustworthiness} of 1 ({method}{other}). Which pictures "
-        "are nearest is never read off the map: the model's embedding tells.",
+        "about": "A map like this is a projection: many dimensions pressed flat, so take its "
+        "distances with care. {level} Trustworthiness {trustworthiness} of 1 ({method}{other}). "
+        "Which pictures are nearest is never read off the map: the model's embedding tells.",
         "about_other": "; {pca} by plain PCA",
         "level_most": "Here, what lies side by side is nearly always truly alike.",
         "level_many": "Here, what lies side by side is mostly truly alike.",
@@ -123,7 +123,8 @@ EXPLORE_TAB: Mapping[Language, Mapping[str, str]] = {
         "set_clear": "Clear",
         "set_zoom": "Zoom in",
         "set_shared": "What they share",
-        "set_shared_hint": "More often than on the whole map: on how many of them, and by what factor.",
+        "set_shared_hint": "More often than on the whole map: on how many of them, and by what "
+        "factor.",
         "set_shared_none": "No tag is more frequent here than on the whole map.",
         "set_busy": "Counting …",
         "shared_line": "{here} of {count}",

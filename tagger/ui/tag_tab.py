@@ -59,7 +59,8 @@ TEMPLATE = f"""
       <span class="tg-mouse" data-word="invite_paste"></span>
     </div>
     <button type="button" class="tg-choose"></button>
-    <button type="button" class="tg-place" hidden>{_DOTS}<span data-word="see_place"></span></button>
+    <button type="button" class="tg-place" hidden>{_DOTS}<span
+      data-word="see_place"></span></button>
     <input type="file" class="tg-input tg-aside" tabindex="-1" aria-hidden="true" multiple
       accept="image/*,.heic,.heif,.avif,.tif,.tiff">
     <div class="tg-release" data-word="release"></div>
