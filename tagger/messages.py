@@ -614,6 +614,88 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "The map could not be made. Try again; if it goes on, restart the app.",
         "マップを作成できませんでした。もう一度試し、続く場合はアプリを再起動してください。",
     ),
+    # Rankers and tastes.
+    "ranker-not-found": (
+        404,
+        "There is no ranker at this place, or it cannot be opened. Train one "
+        "(`python -m tagger train preference`), or check the file's name.",
+        "ランカーが見つからないか、開けません。`python -m tagger train preference`で学習するか、"
+        "ファイル名を確認してください。",
+    ),
+    "ranker-damaged": (
+        422,
+        "The file is damaged or not a ranker. Copy it again, or train it anew.",
+        "ファイルが壊れているか、ランカーではありません。コピーし直すか、学習し直してください。",
+    ),
+    "ranker-foreign": (
+        409,
+        "The ranker was taught with another model, so its numbers mean something else. Choose "
+        "that model, or train the ranker anew with this one.",
+        "別のモデルで学習したランカーのため使えません。"
+        "そのモデルを指定するか、このモデルで学習し直してください。",
+    ),
+    "ranker-too-new": (
+        422,
+        "The ranker was written by a newer version of this program. Update the program.",
+        "より新しい版で作られたランカーです。プログラムを更新してください。",
+    ),
+    "taste-not-found": (
+        404,
+        "There is no taste at this place, or the file cannot be opened. Check the file's name.",
+        "好みのファイルが見つからないか、開けません。ファイル名を確認してください。",
+    ),
+    "taste-damaged": (
+        422,
+        "The file is damaged or not a saved taste. Save the taste again.",
+        "ファイルが壊れているか、保存した好みではありません。好みを保存し直してください。",
+    ),
+    "taste-foreign": (
+        409,
+        "The taste was learnt with another model, so its numbers mean something else. Choose that "
+        "model, or vote anew with this one.",
+        "別のモデルで学習した好みのため使えません。"
+        "そのモデルを指定するか、このモデルで投票し直してください。",
+    ),
+    "taste-too-new": (
+        422,
+        "The taste was saved by a newer version of this program. Update the program.",
+        "より新しい版で保存された好みです。プログラムを更新してください。",
+    ),
+    "vote-choice-invalid": (
+        422,
+        "A vote is `left`, `right`, `tie`, `both-bad` or `skip`.",
+        "投票は`left`、`right`、`tie`、`both-bad`、`skip`のいずれかにしてください。",
+    ),
+    "vote-pair-invalid": (
+        422,
+        "A vote needs two different pictures of this gallery.",
+        "投票には、このギャラリーの異なる2枚の画像を指定してください。",
+    ),
+    "vote-weight-invalid": (
+        422,
+        "The weight of a vote must be more than 0 and at most {limit}.",
+        "投票の重みは0より大きく{limit}以下にしてください。",
+    ),
+    "vote-too-many": (
+        409,
+        "A taste takes at most {limit:,} votes. Save it, and begin a new one.",
+        "1つの好みに投票できるのは{limit:,}回までです。保存して、新しく始めてください。",
+    ),
+    "taste-tag-unknown": (
+        422,
+        "No picture of this gallery has this tag. Choose another one.",
+        "このギャラリーにはこのタグの画像がありません。別のタグを選んでください。",
+    ),
+    "taste-weight-invalid": (
+        422,
+        "The weight of a tag must be from -1 (never) to 1 (always).",
+        "タグの重みは-1（まったく好まない）から1（常に好む）の範囲で指定してください。",
+    ),
+    "taste-share-invalid": (
+        422,
+        "Two tastes are blended by a share from 0 to 1.",
+        "2つの好みを混ぜる割合は0から1の範囲で指定してください。",
+    ),
     # Indexes of embeddings.
     "index-not-found": (
         404,
@@ -719,8 +801,9 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
     ),
     "index-busy": (
         503,
-        "Somebody else is changing the index, and it took too long. Try again in a few seconds.",
-        "ほかの処理がインデックスを変更しています。数秒後にもう一度お試しください。",
+        "The index's database is busy and did not answer in time. Try again in a few seconds.",
+        "インデックスのデータベースが混み合い、時間内に応答しませんでした。"
+        "数秒後にもう一度お試しください。",
     ),
     "index-read-only": (
         503,

@@ -56,8 +56,9 @@ _GRAPH_MEMORY = "512MB"
 
 # Neighbours that the server proposes beyond those asked for: it rounds otherwise than we do.
 _SPARE = 16
-# Queries in one statement.
+# Queries in one statement, and comparisons, which the server is not to take too long for.
 _BLOCK = 32
+_COMPARISONS = 1_000_000
 
 # For the transaction that it is in.
 _SET = sa.text("SELECT set_config(:name, :value, true)")
@@ -503,14 +504,17 @@ class PgIndex:
             raise ValueError("k must be at least 1")
         begun = time.perf_counter()
         found: list[list[Neighbour]] = []
-        for start in range(0, len(queries), _BLOCK):
-            block = queries[start : start + _BLOCK]
+        start, step = 0, 1
+        while start < len(queries):
+            block = queries[start : start + step]
             answers, size = self._nearest(block, k, skip, self.search)
             # No answer is shorter than it could be, whatever the graph leaves out.
             wanted = min(k, size - (skip is not None))
             if self.search != "exact" and any(len(one) < wanted for one in answers):
                 answers, _ = self._nearest(block, k, skip, "exact")
             found += answers
+            start += step
+            step = max(1, min(_BLOCK, _COMPARISONS // max(1, size)))
         if len(queries):
             self._timings.note(time.perf_counter() - begun, len(queries))
         return found
