@@ -23,6 +23,14 @@ def within(category: Sequence[str], folders: Sequence[str]) -> str | None:
     return next((folder for folder in folders if path.startswith(folder + "/")), None)
 
 
+def shown_category(category: Sequence[str], names: Mapping[str, str]) -> str:
+    """What a category path is shown as: by the longest of the folders that it lies in."""
+    found = [folder for folder in names if within(category, [folder])]
+    if found:
+        return names[max(found, key=len)]
+    return category[0] if category else ""
+
+
 def blank(rgb: Pixels, ink: float, contrast: float) -> bool:
     """Whether hardly anything is on a picture: uint8 [h, w, 3], on white."""
     values = rgb.astype(np.float32) / 255

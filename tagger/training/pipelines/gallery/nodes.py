@@ -78,8 +78,11 @@ def read_candidates(data: str, settings: Mapping[str, Any]) -> list[Candidate]:
     kept = []
     for row in rows:
         folder = choosing.within(row["category"] or (), settings["without"])
+        file = row["id"].rpartition("/")[2].lower()
         if folder:
             left[folder] += 1
+        elif any(part in file for part in settings["without_names"]):
+            left["name"] += 1
         elif not clean_author(row["author"]):
             left["no author"] += 1
         else:
@@ -89,6 +92,7 @@ def read_candidates(data: str, settings: Mapping[str, Any]) -> list[Candidate]:
         [row["title"] for row in kept],
         [row["id"] for row in kept],
         [row["author"] or "" for row in kept],
+        [(row["category"] or ("picture",))[-1] for row in kept],
     )
     return [
         Candidate(
@@ -256,7 +260,7 @@ def _entry(
         "author": candidate.author,
         "licence": candidate.licence,
         "source": candidate.source,
-        "category": "/".join(candidate.category[:2]),
+        "category": choosing.shown_category(candidate.category, settings["categories"]),
         "language": settings["languages"].get(candidate.author, "en"),
         "width": candidate.width,
         "height": candidate.height,

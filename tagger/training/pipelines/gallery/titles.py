@@ -10,10 +10,16 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-# Authors' marks in file names that are no part of their names.
-_MARKS = frozenset({"ganson", "aiga", "clipart", "oclipart", "svg", "r", "inkscape"})
+# Authors' and collections' marks in file names.
+_MARKS = frozenset(
+    (
+        *("ganson", "aiga", "clipart", "oclipart", "svg", "inkscape", "by", "bwh", "rpswb", "cm"),
+        *("rpg", "sp", "arki", "etiquette", "pt", "step", "elem", "elements"),
+    )
+)
 _COLLECTION = re.compile(
-    r"clipart by|various cliparts|collection|theme|iconset|aiga|road signs|sibmission|gramastar",
+    r"clipart by|various cliparts|collection|theme|iconset|aiga|road signs|sibmission|gramastar|"
+    r"icons$|elements$|^etiquette",
     re.IGNORECASE,
 )
 # A title that this many pictures share is none of theirs.
@@ -27,17 +33,22 @@ _COLOURS = frozenset(
 )
 
 
-def clean_titles(titles: Sequence[str], ids: Sequence[str], authors: Sequence[str]) -> list[str]:
-    """Give each picture a title: its own, or one made of its file's name."""
+def clean_titles(
+    titles: Sequence[str], ids: Sequence[str], authors: Sequence[str], folders: Sequence[str]
+) -> list[str]:
+    """Give each picture a title: its own, one made of its file's name, or that of its folder."""
     plain = [_plain(title) for title in titles]
     shared = Counter(plain)
     found = []
-    for title, id, author in zip(plain, ids, authors, strict=True):
+    for title, id, author, folder in zip(plain, ids, authors, folders, strict=True):
         own = title
-        if not title or shared[title] >= _SHARED or _COLLECTION.search(title):
-            own = _from_name(id, author) or title
+        collective = shared[title] >= _SHARED or _COLLECTION.search(title)
+        if not title or collective or title.lower() == clean_author(author).lower():
+            own = _from_name(id, author)
         # "hat - clothing", "tree - RPG map elements": what stands behind says where it belongs.
         own = own.partition(" - ")[0].strip()
+        if not any(len(word) > 2 for word in own.split()):
+            own = folder.replace("_", " ").replace("-", " ").strip()
         found.append(own[:1].upper() + own[1:])
     return found
 
@@ -57,16 +68,21 @@ def series(id: str) -> str:
 
 def _plain(title: str) -> str:
     text = html.unescape(html.unescape(title or "")).replace("_", " ")
-    return re.sub(r"\s+", " ", text).strip(" .")
+    if " " not in text.strip():  # "AfricanDrum1", "Elefante01"
+        text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    text = re.sub(r"(?<=[^\W\d])(?:#?\d+|#\d+)$|\s+0\d$", "", text.strip())
+    return re.sub(r"\s+", " ", text).replace(" 's", "'s").strip(" .-")
 
 
 def _from_name(id: str, author: str) -> str:
-    words = _words(id.rpartition("/")[2])
-    signed = [word for word in re.split(r"[^a-z0-9]+", clean_author(author).lower()) if word]
-    # From the end, as long as a word begins as one of the author's names does.
-    while len(words) > 1 and any(name.startswith(words[-1]) for name in (*signed, *_MARKS)):
+    """Words of a file's name that are not its author's; the folder of the name has to help else."""
+    words = [word for word in _words(id.rpartition("/")[2]) if len(word) > 1]
+    signed = {word for word in re.split(r"[^a-z0-9]+", clean_author(author).lower()) if word}
+    words = [word for word in words if word not in signed and word not in _MARKS]
+    # Names are cut off at a length: from the end, what begins as one of the author's names does.
+    while words and any(name.startswith(words[-1]) for name in signed):
         words.pop()
-    return " ".join(word for word in words if word not in _MARKS)
+    return " ".join(words)
 
 
 def _words(name: str) -> list[str]:
