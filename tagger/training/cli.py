@@ -72,6 +72,7 @@ def _train(argv: list[str]) -> int:
             "tagging",
             "tagging_comparison",
             "tagging_unseen_style",
+            "illustration",
             "embedding",
             "embedding_comparison",
             "embedding_unseen_style",

@@ -23,4 +23,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "digits": digits.create_pipeline(),
         "digits_index": digits.create_indexing(),
     }
-    return {**made, "__default__": made["tagging"]}
+    # An embedding is learnt on the features of one network: after its tags, never before.
+    made["illustration"] = made["tagging"] + embedding.create_sequel()
+    return {**made, "__default__": made["illustration"]}

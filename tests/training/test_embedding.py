@@ -685,3 +685,14 @@ def test_a_bundle_of_another_run_is_refused_where_the_network_is_to_learn(
     assert cli.main("train", [*argv, "--out", str(tmp_path / "out")]) == 2
     assert "not the one of this bundle" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_tags_and_embedding_are_trained_in_one_run(ran: Path, tmp_path: Path) -> None:
+    argv = ["illustration", "--data", str(ran / "made.parquet"), "--env", "smoke"]
+    argv += ["--work", str(ran / "work"), "--out", str(tmp_path / "both")]
+    assert cli.main("train", argv) == 0
+    one, two = (
+        json.loads((b / "metrics.json").read_text()) for b in (ran / "bundle", tmp_path / "both")
+    )
+    assert two["test"] == one["test"]
+    assert two["embedding"]["table"] == one["embedding"]["table"]

@@ -6,13 +6,14 @@ graph is touched, so probabilities and heat maps stay what they are, to the bit.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from tagger.atomic import replacing
 from tagger.training.embedding.head import ROOT_FLOOR, EmbeddingHead
@@ -50,6 +51,16 @@ def transplant(source: Path, target: Path) -> None:
 def has_head(path: Path) -> bool:
     """Whether the embedding of a model comes from a head that was trained for it."""
     return any(node.name.startswith(_MARK) for node in onnx.load(path).graph.node)
+
+
+def network_mark(path: Path) -> str:
+    """Name the network of a model by its weights, whatever its embedding is made by."""
+    graph = onnx.load(path).graph
+    _, tensors = _without_embedding(graph)
+    digest = hashlib.sha256()
+    for tensor in sorted(tensors, key=lambda t: t.name):
+        digest.update(tensor.name.encode() + numpy_helper.to_array(tensor).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def features_agree(first: Path, second: Path, pictures: NDArray[np.uint8]) -> bool:
@@ -111,6 +122,19 @@ def _nodes(head: EmbeddingHead) -> tuple[list[NodeProto], list[TensorProto]]:
 def _replace(model: ModelProto, nodes: list[NodeProto], values: list[TensorProto]) -> None:
     """Let ``nodes`` make the output ``embedding``; what only the former one needed goes."""
     graph = model.graph
+    kept, tensors = _without_embedding(graph)
+    shapes = [v for v in graph.value_info if any(v.name in n.output for n in kept)]
+    for field, content in (
+        (graph.node, [*kept, *nodes]),
+        (graph.initializer, [*tensors, *values]),
+        (graph.value_info, shapes),
+    ):
+        del field[:]  # type: ignore[attr-defined]
+        field.extend(content)  # type: ignore[attr-defined]
+
+
+def _without_embedding(graph: GraphProto) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Nodes and tensors that the other outputs need."""
     others = [n for n in graph.node if "embedding" not in n.output]
     if any("embedding" in n.input for n in others):
         raise ValueError("other parts of the model rest on its embedding")
@@ -120,16 +144,7 @@ def _replace(model: ModelProto, nodes: list[NodeProto], values: list[TensorProto
         if needed.intersection(node.output):
             kept.append(node)
             needed.update(node.input)
-    kept.reverse()
-    tensors = [t for t in graph.initializer if t.name in needed]
-    shapes = [v for v in graph.value_info if any(v.name in n.output for n in kept)]
-    for field, content in (
-        (graph.node, [*kept, *nodes]),
-        (graph.initializer, [*tensors, *values]),
-        (graph.value_info, shapes),
-    ):
-        del field[:]  # type: ignore[attr-defined]
-        field.extend(content)  # type: ignore[attr-defined]
+    return kept[::-1], [t for t in graph.initializer if t.name in needed]
 
 
 def _write(model: ModelProto, dimension: int, target: Path) -> None:

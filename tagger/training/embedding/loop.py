@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -182,6 +182,7 @@ def train_embedding(
     *,
     folder: Path,
     mark: str,
+    silent: Sequence[str] = (),
     watch: Callable[[EmbeddingHead], Mapping[str, float]] | None = None,
     start: EmbeddingHead | None = None,
     say: Callable[[str], None] = print,
@@ -194,6 +195,8 @@ def train_embedding(
         Training pictures; the places that the source knows are places among them.
     mark
         Names the network; a run upon another one is not gone on with.
+    silent
+        Sources whose tags are too noisy to say what is alike: none of them is a companion.
     watch
         Figures of the head after every epoch, for the history.
     start
@@ -205,7 +208,7 @@ def train_embedding(
     places = _usable(concepts, alone)
     classes = np.full(len(rows), -1)
     classes[places] = places if alone else np.unique(concepts[places], return_inverse=True)[1]
-    companions = _companions(packed, rows, concepts)
+    companions = _companions(packed, rows, concepts, silent)
     tags = torch.from_numpy(packed.labels[rows].astype(np.float32))
     head = start or _new_head(source, recipe, len(rows))
     objective = Objective(
@@ -213,7 +216,7 @@ def train_embedding(
         miner=recipe.miner,
         distance=recipe.distance,
         reducer=recipe.reducer,
-        classes=int(classes.max()) + 1,
+        classes=int(classes.max()) + 1 + len(rows) * recipe.strangers,
         width=recipe.dimension,
     )
     graded = GradedOverlapLoss(tag_weights(packed.labels[rows]), **recipe.graded_settings)
@@ -257,6 +260,8 @@ def train_embedding(
             if recipe.companions and len(companions):
                 extra = rng.choice(companions, min(recipe.companions, len(companions)), False)
                 batch = np.concatenate([batch, extra])
+                if recipe.strangers:
+                    y = np.concatenate([y, classes.max() + 1 + extra])
             features, loss = source.features(batch, rng)
             embeddings = head(features)
             if recipe.metric:
@@ -324,11 +329,15 @@ def _usable(concepts: NDArray[np.int64], alone: bool) -> NDArray[np.int64]:
 
 
 def _companions(
-    packed: Packed, rows: NDArray[np.int64], concepts: NDArray[np.int64]
+    packed: Packed,
+    rows: NDArray[np.int64],
+    concepts: NDArray[np.int64],
+    silent: Sequence[str],
 ) -> NDArray[np.int64]:
     """Places of tagged pictures of things that were drawn but once."""
     once = np.bincount(concepts)[concepts] == 1
-    return np.flatnonzero(once & packed.labels[rows].any(1))
+    heard = ~np.isin(packed.sources[rows], silent)
+    return np.flatnonzero(once & heard & packed.labels[rows].any(1))
 
 
 def _batches(recipe: EmbeddingRecipe, labels: NDArray[np.int64], seed: int) -> Iterator[list[int]]:

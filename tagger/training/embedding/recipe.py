@@ -24,6 +24,8 @@ class EmbeddingRecipe:
         empty.
     companions
         So many pictures of things that were drawn but once join each batch.
+    strangers
+        Whether the loss above sees them, too: as things of their own, to be kept apart.
     metric, graded
         Weights of the loss above, and of the similarity in degrees
         (:class:`tagger.training.embedding.graded.GradedOverlapLoss`), with its settings.
@@ -45,6 +47,7 @@ class EmbeddingRecipe:
     distance: dict[str, Any] = field(default_factory=dict)
     reducer: dict[str, Any] = field(default_factory=dict)
     companions: int = 0
+    strangers: bool = False
     metric: float = 1.0
     graded: float = 0.0
     graded_settings: dict[str, float] = field(default_factory=dict)

@@ -3,7 +3,8 @@
 from tagger.training.pipelines.embedding.pipeline import (
     create_comparison,
     create_pipeline,
+    create_sequel,
     create_unseen_style,
 )
 
-__all__ = ["create_comparison", "create_pipeline", "create_unseen_style"]
+__all__ = ["create_comparison", "create_pipeline", "create_sequel", "create_unseen_style"]

@@ -55,7 +55,9 @@ Embed = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 class Base:
     """The bundle that is begun with.
 
-    ``start`` is a head to begin with, where the network was just trained with one.
+    ``folder`` is where its files are, ``home`` where it was opened first: trained layers of the
+    network make another bundle, in the work folder. ``start`` is a head to begin with, where the
+    network was just trained with one.
     """
 
     folder: Path
@@ -63,6 +65,7 @@ class Base:
     config: Mapping[str, Any]
     facts: Mapping[str, Any]
     eyes: Eyes
+    home: Path
     start: EmbeddingHead | None = None
 
     @property
@@ -97,8 +100,13 @@ def open_base(settings: Mapping[str, Any], run: Mapping[str, Any]) -> Base:
     return _open(Path(settings["bundle"]), run)
 
 
-def _open(folder: Path, run: Mapping[str, Any], start: EmbeddingHead | None = None) -> Base:
-    bundle = load(folder)
+def open_written(bundle: str, run: Mapping[str, Any]) -> Base:
+    """Open the bundle that ``tagging`` wrote in the same run."""
+    return _open(Path(bundle), run)
+
+
+def _open(folder: Path, run: Mapping[str, Any]) -> Base:
+    bundle, model = load(folder), folder / MODEL_FILE
     if run.get("threads"):
         torch.set_num_threads(run["threads"])
     tags = tuple(
@@ -109,8 +117,8 @@ def _open(folder: Path, run: Mapping[str, Any], start: EmbeddingHead | None = No
         tags,
         json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")),
         json.loads((folder / METRICS_FILE).read_text(encoding="utf-8")),
-        eyes_of_model(folder / MODEL_FILE, bundle.hash, run.get("threads") or 0),
-        start,
+        eyes_of_model(model, graph.network_mark(model), run.get("threads") or 0),
+        folder,
     )
 
 
@@ -182,6 +190,7 @@ def tune_network(
         recipe,
         folder=Path(work) / "embedding" / "runs" / f"{recipe.name}-{recipe.layers}",
         mark=base.eyes.mark,
+        silent=sources["silent"],
         say=log.info,
     )
     trained = replace(
@@ -192,9 +201,9 @@ def tune_network(
     )
     folder = Path(work) / "embedding" / "base"
     _write_tuned(trained, report, packed, records, size, views, sources, exporting, bundle, folder)
-    opened = _open(folder, run, tuned.head)
+    opened = _open(folder, run)
     kept = {k: base.facts[k] for k in ("comparison", "unseen_style") if k in base.facts}
-    return replace(opened, facts={**opened.facts, **kept})
+    return replace(opened, facts={**opened.facts, **kept}, home=base.home, start=tuned.head)
 
 
 def _check_same(base: Base, eyes: Eyes, packed: Packed) -> None:
@@ -328,6 +337,7 @@ def _train(
         recipe,
         folder=work / "embedding" / "runs" / recipe.name,
         mark=eyes.mark,
+        silent=sources["silent"],
         watch=watch,
         start=start,
         say=log.info,
@@ -587,15 +597,20 @@ def evaluate_embedding(
             answers,
             vectors[np.searchsorted(held, rows)],
             packed,
+            np.array([record.title or record.concept for record in records]),
             Path(work) / "embedding" / "mistakes.png",
         ),
     }
 
 
 def _mistakes(
-    answers: judge.Answers, vectors: NDArray[np.float32], packed: Packed, path: Path
+    answers: judge.Answers,
+    vectors: NDArray[np.float32],
+    packed: Packed,
+    names: NDArray[np.str_],
+    path: Path,
 ) -> dict[str, Any]:
-    """Count mistakes by kind, and draw some of them."""
+    """Count mistakes by kind, and draw some of them with the names of what is on them."""
     asked = ~np.isnan(answers.values["precision@1"])
     wrong = np.flatnonzero(asked & (answers.values["precision@1"] == 0))
     rows, concepts, sources = answers.queries, packed.concepts, packed.sources
@@ -607,7 +622,6 @@ def _mistakes(
     pairs = np.stack([rows[wrong], answers.nearest[wrong], np.array(best, np.int64)], 1)
     # Spread over all of them; always the same.
     shown = pairs[np.random.default_rng(0).permutation(len(pairs))[:60]]
-    names = np.array([f"{c} {s}" for c, s in zip(concepts, sources, strict=True)])
     sheet.draw(shown, packed.rgb, names, path)
     shared = (packed.labels[pairs[:, 0]] & packed.labels[pairs[:, 1]]).sum(1)
     either = (packed.labels[pairs[:, 0]] | packed.labels[pairs[:, 1]]).sum(1)
@@ -619,7 +633,7 @@ def _mistakes(
         for style in np.unique(sources[rows])
     }
     confused: dict[str, int] = {}
-    for a, b in zip(concepts[pairs[:, 0]].tolist(), concepts[pairs[:, 1]].tolist(), strict=True):
+    for a, b in zip(names[pairs[:, 0]].tolist(), names[pairs[:, 1]].tolist(), strict=True):
         key = " / ".join(sorted((a, b)))
         confused[key] = confused.get(key, 0) + 1
     return {
@@ -644,7 +658,7 @@ def write_bundle(
     work: str,
 ) -> str:
     """Write the bundle anew: the model, and what is said of its embedding."""
-    out = Path(settings["out"] or settings["bundle"])
+    out = Path(settings["out"] or base.home)
     recipe = asdict(trained.recipe)
     facts = {
         **base.facts,

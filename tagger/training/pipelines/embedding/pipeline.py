@@ -50,69 +50,76 @@ def _seen() -> list[Node]:
 
 def create_pipeline() -> Pipeline:
     """Open, see, train, export, check, judge, write."""
-    return Pipeline(
-        [
-            *_data(),
-            *_seen(),
-            Node(
-                nodes.train_head,
-                [
-                    "embedding_tuned",
-                    "embedding_seen",
-                    "packed",
-                    "params:embedding",
-                    "params:sources",
-                    "params:work",
-                ],
+    return Pipeline([*_data(), *_train()])
+
+
+def create_sequel() -> Pipeline:
+    """The same after ``tagging`` in one run, with the pictures that it read and packed."""
+    opened = Node(nodes.open_written, ["bundle", "params:run"], "embedding_base")
+    return Pipeline([opened, *_train()])
+
+
+def _train() -> list[Node]:
+    return [
+        *_seen(),
+        Node(
+            nodes.train_head,
+            [
+                "embedding_tuned",
+                "embedding_seen",
+                "packed",
+                "params:embedding",
+                "params:sources",
+                "params:work",
+            ],
+            "embedding_head",
+        ),
+        Node(
+            nodes.export_embedding,
+            ["embedding_tuned", "embedding_head", "params:work"],
+            "embedding_models",
+        ),
+        Node(
+            nodes.check_parity,
+            [
+                "embedding_tuned",
                 "embedding_head",
-            ),
-            Node(
-                nodes.export_embedding,
-                ["embedding_tuned", "embedding_head", "params:work"],
                 "embedding_models",
-            ),
-            Node(
-                nodes.check_parity,
-                [
-                    "embedding_tuned",
-                    "embedding_head",
-                    "embedding_models",
-                    "packed",
-                    "records",
-                    "params:export",
-                ],
-                "embedding_parity",
-            ),
-            Node(
-                nodes.evaluate_embedding,
-                [
-                    "embedding_tuned",
-                    "embedding_head",
-                    "embedding_seen",
-                    "embedding_models",
-                    "packed",
-                    "records",
-                    "params:sources",
-                    "params:work",
-                ],
+                "packed",
+                "records",
+                "params:export",
+            ],
+            "embedding_parity",
+        ),
+        Node(
+            nodes.evaluate_embedding,
+            [
+                "embedding_tuned",
+                "embedding_head",
+                "embedding_seen",
+                "embedding_models",
+                "packed",
+                "records",
+                "params:sources",
+                "params:work",
+            ],
+            "embedding_figures",
+        ),
+        Node(
+            nodes.write_bundle,
+            [
+                "embedding_tuned",
+                "embedding_head",
+                "embedding_models",
                 "embedding_figures",
-            ),
-            Node(
-                nodes.write_bundle,
-                [
-                    "embedding_tuned",
-                    "embedding_head",
-                    "embedding_models",
-                    "embedding_figures",
-                    "embedding_parity",
-                    "params:embedding",
-                    "params:bundle",
-                    "params:work",
-                ],
-                "embedding_bundle",
-            ),
-        ]
-    )
+                "embedding_parity",
+                "params:embedding",
+                "params:bundle",
+                "params:work",
+            ],
+            "embedding_bundle",
+        ),
+    ]
 
 
 def create_comparison() -> Pipeline:
