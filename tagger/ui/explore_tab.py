@@ -191,7 +191,16 @@ TEMPLATE = f"""
 """
 
 # What draws the map, in the order in which its parts need each other.
-MAP_SCRIPTS = ("map_space.js", "map_canvas.js", "map_plot.js", "map.js")
+MAP_SCRIPTS = (
+    "map_space.js",
+    "map_scene.js",
+    "map_canvas.js",
+    "map_plot.js",
+    "map_marks.js",
+    "map_hand.js",
+    "map_tools.js",
+    "map.js",
+)
 SCRIPTS = (
     "common.js",
     "picker.js",

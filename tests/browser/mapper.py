@@ -13,11 +13,11 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Route
 
 from tagger.ui import files
+from tagger.ui.explore_tab import MAP_SCRIPTS
 from tagger.ui.map_words import map_words
 from tagger.ui.plotly_js import find_script
 
 ORIGIN = "http://map.test"
-SCRIPTS = ("map_space.js", "map_canvas.js", "map_plot.js", "map.js")
 EVENTS = ("ready", "renderer", "fallback", "mode", "hover", "leave", "click", "empty", "select")
 
 RED, GREEN, BLUE = (200, 30, 30), (20, 140, 60), (40, 80, 220)
@@ -52,7 +52,7 @@ def page_text(lang: str = "en") -> str:
     """The page with the component as the tab has it: its styles inside a rule, its scripts."""
     return _PAGE % {
         "style": files.text("common.css", "map.css"),
-        "script": files.text(*SCRIPTS),
+        "script": files.text(*MAP_SCRIPTS),
         "words": json.dumps(dict(map_words(lang))),
     }
 

@@ -5,6 +5,41 @@ const MapPlot = (() => {
   const SETTLED = 160; // milliseconds without another zoom until the dots get another size
   const NEAR = 1.12; // sizes that differ by less are the same to the eye
 
+  const COMPUTED = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+  /** What WebGL there is: "card", "computed" (by the processor, and so slow), or "" for none. */
+  function find() {
+    const context = document.createElement('canvas').getContext('webgl');
+    if (!context) return '';
+    const names = context.getExtension('WEBGL_debug_renderer_info');
+    const name = context.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : context.RENDERER);
+    context.getExtension('WEBGL_lose_context')?.loseContext();
+    const caveat = { failIfMajorPerformanceCaveat: true };
+    const careful = document.createElement('canvas').getContext('webgl', caveat);
+    careful?.getExtension('WEBGL_lose_context')?.loseContext();
+    return careful && !COMPUTED.test(String(name)) ? 'card' : 'computed';
+  }
+
+  let arriving = null;
+  /** The plotly library, fetched once for the page. */
+  function fetchScript(url) {
+    if (window.Plotly) return Promise.resolve(window.Plotly);
+    arriving ??= new Promise((resolve, reject) => {
+      const script = document.createElement('script');
+      script.src = url;
+      script.addEventListener('load', () => {
+        if (window.Plotly) resolve(window.Plotly);
+        else reject(new Error('no Plotly'));
+      });
+      script.addEventListener('error', () => {
+        arriving = null;
+        script.remove();
+        reject(new Error('not fetched'));
+      });
+      document.head.append(script);
+    });
+    return arriving;
+  }
+
   const CONFIG = { staticPlot: true, displayModeBar: false };
   const css = ([red, green, blue]) => `rgb(${red}, ${green}, ${blue})`;
 
@@ -93,5 +128,5 @@ const MapPlot = (() => {
     };
   }
 
-  return { create };
+  return { find, fetchScript, create };
 })();

@@ -162,7 +162,43 @@ const MapSpace = (() => {
     return { x: from.x + (to.x - from.x) * way, y: from.y + (to.y - from.y) * way, scale };
   }
 
+  /**
+   * Points of a room as they are seen from where it has been turned to: x to the right, y upwards,
+   * both from the room's middle, and how near each is, 0..255.
+   */
+  function turned({ count, x, y, z }, room, { yaw, pitch }) {
+    const [sy, cy] = [Math.sin(yaw), Math.cos(yaw)];
+    const [sp, cp] = [Math.sin(pitch), Math.cos(pitch)];
+    const flat = {
+      x: new Float32Array(count), y: new Float32Array(count), near: new Uint8Array(count),
+    };
+    for (let n = 0; n < count; n++) {
+      const [a, b, c] = [x[n] - room.x, y[n] - room.y, z[n] - room.z];
+      const ahead = c * cy - a * sy;
+      flat.x[n] = a * cy + c * sy;
+      flat.y[n] = b * cp - ahead * sp;
+      flat.near[n] = 127.5 + 127 * (ahead * cp + b * sp) / room.reach;
+    }
+    return flat;
+  }
+  /** The middle of points in a room, and how far the farthest is from it. */
+  function roomOf({ count, x, y, z }) {
+    const middle = (values) => {
+      let [low, high] = [Infinity, -Infinity];
+      for (let n = 0; n < count; n++) {
+        if (values[n] < low) low = values[n];
+        if (values[n] > high) high = values[n];
+      }
+      return low <= high ? (low + high) / 2 : 0;
+    };
+    const room = { x: middle(x), y: middle(y), z: middle(z), reach: 1e-12 };
+    for (let n = 0; n < count; n++) {
+      room.reach = Math.max(room.reach, Math.hypot(x[n] - room.x, y[n] - room.y, z[n] - room.z));
+    }
+    return room;
+  }
+
   return {
-    boundsOf, makeGrid, insidePolygon, toPixels, toData, fit, movedBy, scaledTo, between,
+    boundsOf, makeGrid, insidePolygon, toPixels, toData, fit, movedBy, scaledTo, between, turned, roomOf,
   };
 })();
