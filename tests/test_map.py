@@ -13,7 +13,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from tagger.languages import LANGUAGES
-from tagger.ui import plotly_js
+from tagger.ui import files, plotly_js
+from tagger.ui.explore_tab import MAP_SCRIPTS
 from tagger.ui.map_words import map_words
 
 TEXT = b"window.Plotly = {}; // " + b"a" * 5000
@@ -101,7 +102,7 @@ def test_every_word_of_the_map_is_there_in_both_languages() -> None:
     first, *others = (set(table) for table in tables.values())
     assert all(other == first for other in others)
     assert all(text.strip() for table in tables.values() for text in table.values())
-    script = (Path(plotly_js.__file__).parent / "static" / "map.js").read_text("utf-8")
+    script = files.text(*MAP_SCRIPTS)
     tools = {"pan", "turn", "lasso", "box", "in", "out", "reset"}
     assert {"map_label", "map_keys", "map_tools"} | {f"map_{tool}" for tool in tools} == first
     assert all(f"words.{word}" in script for word in ("map_label", "map_keys", "map_tools"))

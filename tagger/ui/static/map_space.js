@@ -199,6 +199,7 @@ const MapSpace = (() => {
   }
 
   return {
-    boundsOf, makeGrid, insidePolygon, toPixels, toData, fit, movedBy, scaledTo, between, turned, roomOf,
+    boundsOf, makeGrid, insidePolygon, toPixels, toData, fit, movedBy, scaledTo, between, turned,
+    roomOf,
   };
 })();

@@ -3,7 +3,8 @@ const MapTools = (() => {
   const ICONS = {
     pan: ['M12 3v18M3 12h18', 'M9.5 5.5L12 3l2.5 2.5', 'M9.5 18.5L12 21l2.5-2.5',
       'M5.5 9.5L3 12l2.5 2.5', 'M18.5 9.5L21 12l-2.5 2.5'],
-    lasso: ['M7.5 15.5C4.5 14.5 3 12.5 3 10.3 3 6.8 7 4 12 4s9 2.8 9 6.3-4 6.2-9 6.2c-.9 0-1.7-.1-2.5-.2',
+    lasso: [
+      'M7.5 15.5C4.5 14.5 3 12.5 3 10.3 3 6.8 7 4 12 4s9 2.8 9 6.3-4 6.2-9 6.2c-.9 0-1.7-.1-2.5-.2',
       'M7.5 18.2a2 2 0 1 0 0-3.6 2 2 0 0 0 0 3.6z', 'M7 18.5c.5 1.5 0 2.5-1.5 3'],
     box: ['M4 8V4h4', 'M16 4h4v4', 'M20 16v4h-4', 'M8 20H4v-4', 'M11 4h2M11 20h2M4 11v2M20 11v2'],
     in: ['M12 5v14M5 12h14'],
@@ -59,7 +60,8 @@ const MapTools = (() => {
     return {
       element: root,
       /** Which tool a key stands for; undefined for none. */
-      byKey: (key) => ALSO[key] ?? TOOLS.find((tool) => tool?.[1].toLowerCase() === key.toLowerCase())?.[0],
+      byKey: (key) => ALSO[key]
+        ?? TOOLS.find((tool) => tool?.[1].toLowerCase() === key.toLowerCase())?.[0],
       /** Show which of the tools is in the hand. */
       press(mode) {
         for (const name of MODES) buttons.get(name).setAttribute('aria-pressed', String(name === mode));
