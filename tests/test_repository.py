@@ -79,12 +79,16 @@ def relative(path: Path) -> str:
 
 
 def serving_modules() -> list[Path]:
-    """List the modules that the running app is made of: all of the package but training."""
+    """List the modules that the running app is made of.
+
+    All of the package but training, figures for notebooks, and the program that makes maps.
+    """
     package = ROOT / "tagger"
+    others = (package / "training", package / "figures", package / "atlas" / "child.py")
     return [
         path
         for path in sorted(package.rglob("*.py"))
-        if not path.is_relative_to(package / "training")
+        if not any(path.is_relative_to(other) for other in others)
     ] + [ROOT / "app.py"]
 
 

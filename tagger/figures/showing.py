@@ -7,6 +7,7 @@ that one shows the picture of the point under the pointer, which it finds by the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,8 +39,16 @@ def to_html(
     return html
 
 
-def notebook(figure: go.Figure, *, plotly_js: Literal["inline", "cdn", "none"] = "inline") -> Any:
-    """The figure for a cell of a notebook, thumbnails included: an ``IPython.display.HTML``."""
-    from IPython.display import HTML
+@dataclass(frozen=True)
+class Shown:
+    """HTML that a notebook shows as a cell's result."""
 
-    return HTML(to_html(figure, plotly_js=plotly_js, page=False))
+    html: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+def notebook(figure: go.Figure, *, plotly_js: Literal["inline", "cdn", "none"] = "inline") -> Shown:
+    """The figure for the last line of a notebook's cell, thumbnails included."""
+    return Shown(to_html(figure, plotly_js=plotly_js, page=False))

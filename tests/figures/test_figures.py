@@ -308,6 +308,12 @@ def test_reliability_is_that_of_plain_loops(pairs: list, bins: int) -> None:
     assert error == pytest.approx(total / max(1, len(pairs)))
 
 
+def test_a_notebook_is_given_the_figure_as_html() -> None:
+    shown = figures.notebook(figures.projector(np.eye(2)), plotly_js="none")
+    html = shown._repr_html_()
+    assert html.lstrip().startswith("<div") and "figure-thumbnail" in html and len(html) < 50_000
+
+
 def test_curves_draw_what_they_are_given(index: Index) -> None:
     chosen = index.calibrate(k=3, matcher="vote", least=3)
     figure = figures.cut_points(chosen)
