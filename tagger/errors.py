@@ -75,6 +75,10 @@ class GalleryError(TaggerError):
     """A gallery that is missing, torn, or made with another model, or a map that failed."""
 
 
+class PreferenceError(TaggerError):
+    """A ranker or taste that is torn or of another model, or a vote that makes no sense."""
+
+
 class StoreError(TaggerError):
     """A collection that cannot be read or written now, or a value that it does not take."""
 
