@@ -1,8 +1,9 @@
 """Make the README's pictures of the page: ``python -m tests.browser.make_screenshots``.
 
 The page is served with the model that the settings name (the shipped one unless ``TAGGER_BUNDLE``
-says otherwise), an example is given or something drawn, and the window is taken as it stands: in
-English and Japanese, light and dark, on a desk and on a phone. What is saved is forgotten again.
+says otherwise), an example is given, something drawn or the gallery looked through, and the window
+is taken as it stands: in English and Japanese, light and dark, on a desk and on a phone. What is
+saved is forgotten again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, expect, sync_playwright
 
@@ -20,16 +22,18 @@ from tagger import server
 from tagger.services import build_services
 from tagger.settings import load_settings
 from tests import chromium
-from tests.browser.artist import CAT, FISH, HOUSE, SUN, Artist
+from tests.browser.artist import CAT, FISH, HOUSE, SUN, Artist, circle
 from tests.browser.conftest import FLAGS, PATIENCE
+from tests.browser.explorer import Explorer
 from tests.browser.person import Person
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "screenshots"
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+FOLDER, EXAMPLES = ASSETS / "screenshots", ASSETS / "examples"
 
 
 @dataclass(frozen=True)
 class View:
-    """A kind of visitor, and which of the examples they try; those without one draw."""
+    """A kind of visitor, and which of the examples they try; the name begins with the tab's."""
 
     name: str
     locale: str
@@ -53,6 +57,10 @@ VIEWS = (
     View("draw-ja-dark", "ja-JP", "dark", 1280, 1240),
     View("draw-phone-en-light", "en-US", "light", 390, 1240),
     View("draw-phone-ja-dark", "ja-JP", "dark", 390, 1240),
+    View("explore-en-light", "en-US", "light", 1280, 1150, "elephant.webp"),
+    View("explore-ja-dark", "ja-JP", "dark", 1280, 1150),
+    View("explore-phone-en-light", "en-US", "light", 390, 1240),
+    View("explore-phone-ja-dark", "ja-JP", "dark", 390, 1240, "elephant.webp"),
 )
 
 # What stands in the gallery of each.
@@ -75,7 +83,7 @@ def take(browser: Browser, url: str, view: View) -> Image.Image:
     )
     context.set_default_timeout(PATIENCE)
     person = Person(context, url)
-    (give_example if view.example else draw_something)(person, view)
+    ACTS[view.name.partition("-")[0]](person, view)
     png = person.page.screenshot()
     context.close()
     return Image.open(io.BytesIO(png)).convert("RGB")
@@ -105,6 +113,29 @@ def draw_something(person: Person, view: View) -> None:
     artist.page.evaluate("scrollTo(0, 0)")
 
 
+def explore(person: Person, view: View) -> None:
+    """Find an example's place; else look at what a part of the map shares, or at one picture."""
+    explorer = Explorer(person)
+    spots = explorer.spots()
+    middle = np.median(spots, axis=0)
+    if view.example:
+        person.page.locator("#explore-tab .ex-file").set_input_files(EXAMPLES / view.example)
+        explorer.wait_for_detail("mine")
+    elif view.phone:
+        x, y = spots[int(np.linalg.norm(spots - middle, axis=1).argmin())]
+        person.page.touchscreen.tap(x, y)
+        expect(explorer.at("detail")).to_have_attribute("data-state", "done")
+    else:
+        explorer.lasso(circle(*middle, 90))
+    for picture in person.page.locator("#explore-tab img:visible").all():
+        picture.evaluate("(image) => { image.loading = 'eager'; return image.decode(); }")
+    person.page.mouse.move(0, 0)
+    person.page.evaluate("scrollTo(0, 0)")
+
+
+ACTS = {"tag": give_example, "draw": draw_something, "explore": explore}
+
+
 def main() -> int:
     """Take all pictures and say how large the files became."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -125,11 +156,13 @@ def make_all(executable: Path, out: Path, folder: str) -> None:
     """Serve the page, with `folder` for what is saved, and take every view of it."""
     services = build_services(load_settings(data_dir=folder))
     served = server.launch(services)
+    if services.explore is not None:
+        services.explore.settle()
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=str(executable), args=list(FLAGS))
             for view in VIEWS:
-                if not view.example and services.draw is None:
+                if getattr(services, view.name.partition("-")[0], None) is None:
                     continue
                 path = out / f"{view.name}.webp"
                 take(browser, served.url, view).save(path, "WEBP", quality=82, method=6)

@@ -236,6 +236,15 @@ def test_a_lasso_tells_what_its_pictures_share_and_exports_them(
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert sum(member.endswith(".webp") for member in archive.namelist()) == len(inside)
     expect(explorer.news).to_have_text(f"{name} was saved.")
+    # What they share can be taken from all of them, and given back.
+    label = first["label"]
+    explorer.page.get_by_role("button", name=f"Remove “{label}” from all of them").click()
+    expect(explorer.at("change-list")).to_contain_text(f"“{label}” removed from {len(inside)}")
+    row = explorer.at("shared").get_by_role("listitem").first
+    expect(row).to_have_attribute("data-removed", "true")
+    expect(shared.first).to_be_focused()
+    explorer.at("undo").click()
+    expect(row).to_have_attribute("data-removed", "false")
     # Escape on the map ends the selection.
     explorer.page.locator("#explore-tab .mp-over").focus()
     explorer.page.keyboard.press("Escape")
@@ -368,7 +377,7 @@ def test_a_picture_lands_among_its_like(begin: Begin) -> None:
 
     # What cannot be read is said; what was there stays.
     explorer.person.drop(("bad.png", picture(RED)[:50]), on="#explore-tab .ex-stage")
-    expect(explorer.message).to_contain_text("damaged")
+    expect(explorer.message).to_contain_text("breaks off before its end")
     page.locator("#explore-tab .tg-dismiss").click()
     expect(explorer.message).to_be_hidden()
     explorer.person.drop(("huge.png", b"x" * (MAX_BYTES + 1)), on="#explore-tab .ex-stage")

@@ -313,6 +313,7 @@ function fetchAround(n) {
 
 map.on('hover', showCard);
 map.on('leave', hideCard);
+map.on('empty', hideCard);
 map.on('click', ({ number }) => openPicture(number));
 map.on('select', ({ mask, count }) => {
   select(count ? mask : null, false);
@@ -510,7 +511,8 @@ async function place(file) {
   if (mine !== placing) return;
   stage.dataset.busy = '';
   if (!answer) return;
-  learnTags(answer.tags.filter(({ tag }) => tag !== undefined));
+  if (answer.hash !== hash()) await loadMap(mapName, { quiet: true }); // its numbers are of another map
+  learnTags(answer.tags);
   showTab('detail');
   await detail.open({ mine: { name: file.name, url: URL.createObjectURL(file), answer } });
   news.textContent = say('mine_placed', { name: file.name });
@@ -617,7 +619,7 @@ async function loadMap(name, { quiet = false } = {}) {
     if (mine !== looking) return;
     if (!(error instanceof Refusal)) throw error;
     if (error.code === 'explore-stale') {
-      loadMap(name, { quiet: true });
+      waiting = setTimeout(() => loadMap(name, { quiet: true }), LOOK_AGAIN);
     } else if (points && quiet) {
       showProblem(error.message, () => loadMap(name, { quiet }));
     } else {

@@ -132,6 +132,8 @@ function createDetail({ places, load, image, trust, share, shown, see, edits, la
     const picture = make('img');
     picture.src = source;
     picture.alt = title;
+    // What the browser cannot decode (HEIC, TIFF) has its name there.
+    picture.addEventListener('error', () => { figure.textContent = title; });
     figure.append(picture);
     return figure;
   };
@@ -173,7 +175,7 @@ function createDetail({ places, load, image, trust, share, shown, see, edits, la
     const by = make('p', 'ex-byline', say(answer.by === 'umap' ? 'mine_umap' : 'mine_neighbours') +
       words.gap + say('mine_private'));
     places.body.replaceChildren(
-      paper(answer.preview ?? url, name), make('h3', '', say('mine')), make('p', 'ex-byline', name), by,
+      paper(url, name), make('h3', '', say('mine')), make('p', 'ex-byline', name), by,
       heading('mine_tags'), ...bars(answer.tags),
       heading('place'), trustLine(answer.trust, share, 'place_share', { share: percent(answer.trust) }),
       ...neighbours(answer.neighbours),

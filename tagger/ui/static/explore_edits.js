@@ -73,6 +73,12 @@ function createEdits(hash, count, changed) {
       }
       return made;
     },
+    /** From how many pictures of a mask a tag was removed. */
+    removedFrom(tag, mask) {
+      let sum = 0;
+      for (const [n, sign] of current().get(tag) ?? []) if (sign < 0 && mask[n]) sum++;
+      return sum;
+    },
     /** For an export: {add: {tag: [n...]}, remove: {...}} of the pictures of a mask. */
     within(mask) {
       const made = { add: {}, remove: {} };

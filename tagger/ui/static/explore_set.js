@@ -25,6 +25,8 @@ function createSet({ places, ask, save, image, briefs, tags, nameOf, labelOf, ed
     const some = whole ? shared : shared.slice(0, SHARED_AT_ONCE);
     places.shared.replaceChildren(...some.map((entry) => {
       const item = make('li');
+      // The figures are the gallery's; what the visitor has removed from all is struck out.
+      item.dataset.removed = String(edits().removedFrom(nameOf(entry.tag), mask) === numbers.length);
       const button = tagButton(entry, see, 'ex-share');
       const fill = make('i');
       fill.style.inlineSize = `${100 * entry.here / numbers.length}%`;
@@ -46,7 +48,11 @@ function createSet({ places, ask, save, image, briefs, tags, nameOf, labelOf, ed
       out.textContent = '−';
       out.title = say('tag_remove_this', entry);
       out.setAttribute('aria-label', out.title);
-      out.addEventListener('click', () => change('remove', nameOf(entry.tag)));
+      out.addEventListener('click', () => {
+        const place = [...places.shared.children].indexOf(item);
+        change('remove', nameOf(entry.tag));
+        places.shared.children[place]?.firstChild.focus({ preventScroll: true });
+      });
       item.append(button, out);
       return item;
     }));
@@ -154,6 +160,7 @@ function createSet({ places, ask, save, image, briefs, tags, nameOf, labelOf, ed
     able(places.undo, canUndo);
     able(places.redo, canRedo);
     places.changesExport.hidden = !steps.length;
+    if (mask && places.pane.dataset.state === 'done') showShared();
   };
 
   // --- files ---

@@ -75,7 +75,9 @@ const rows = Array.from({ length: props.top }, () => {
 function explore(wish) {
   window.taggerWish = wish;
   document.dispatchEvent(new Event('tagger:wish'));
-  document.querySelector('#tab-explore-button')?.click();
+  const tab = document.querySelector('#tab-explore-button');
+  tab?.click();
+  tab?.scrollIntoView({ block: 'nearest' });
 }
 
 function describe(tag) {
