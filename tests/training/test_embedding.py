@@ -696,3 +696,26 @@ def test_tags_and_embedding_are_trained_in_one_run(ran: Path, tmp_path: Path) ->
     )
     assert two["test"] == one["test"]
     assert two["embedding"]["table"] == one["embedding"]["table"]
+
+
+def test_somebody_elses_folder_learns_by_single_shots(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = made.folder(tmp_path / "mine", 60)
+    common = ["--data", str(data), "--env", "smoke", "--work", str(tmp_path / "work")]
+    tagged = ["--out", str(tmp_path / "bundle"), "--set", "recipe.epochs=1"]
+    assert cli.main("train", ["tagging", *common, *tagged]) == 0
+    argv = ["embedding", *common, "--bundle", str(tmp_path / "bundle")]
+    assert cli.main("train", argv) == 2
+    assert "no thing is drawn twice: use SingleShotSampler" in capsys.readouterr().err
+    sampler = {
+        "name": "SingleShotSampler",
+        "examples_per_batch": 8,
+        "num_augmentations_per_example": 2,
+        "steps_per_epoch": 2,
+        "classes_per_batch": None,
+    }
+    settings = ["--set", f"embedding.recipe.sampler={json.dumps(sampler)}"]
+    assert cli.main("train", [*argv, *settings]) == 0
+    # Written where it was read: no other folder was named.
+    assert graph.has_head(tmp_path / "bundle" / "model.onnx")

@@ -2,7 +2,8 @@
 
 Each is written in the parameters as ``{name: TripletMarginMiner, margin: 0.2, ...}``: any class of
 ``pytorch_metric_learning.losses``, ``miners``, ``reducers``, ``distances`` or ``samplers``, with
-its own settings. The samplers of TensorFlow Similarity are added to these.
+its own settings; one that is null counts as absent, so that a change of the name can take away the
+settings of the class before. The samplers of TensorFlow Similarity are added to these.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def _call(made: Any, settings: Settings, given: Settings) -> Any:
     takes: set[str] = set()
     for base in inspect.getmro(made):
         takes.update(inspect.signature(base.__init__).parameters)  # type: ignore[misc]
-    own = {key: value for key, value in settings.items() if key != "name"}
+    own = {k: v for k, v in settings.items() if k != "name" and v is not None}
     if unknown := set(own) - takes:
         raise ValueError(f"{settings['name']} has no setting {', '.join(sorted(unknown))}")
     return made(**{k: v for k, v in given.items() if k in takes}, **own)
