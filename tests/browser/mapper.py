@@ -62,13 +62,15 @@ class Mapper:
 
     Parameters
     ----------
-    script : bool
-        Whether plotly's script can be fetched.
+    script : bool or str
+        Whether plotly's script can be fetched, or what comes instead of it.
     before : str
         Runs in the page before anything else.
     """
 
-    def __init__(self, context: BrowserContext, *, script: bool = True, before: str = "") -> None:
+    def __init__(
+        self, context: BrowserContext, *, script: bool | str = True, before: str = ""
+    ) -> None:
         self.troubles: list[str] = []
         self.foreign_requests: list[str] = []
         self.requests: list[str] = []
@@ -96,7 +98,8 @@ class Mapper:
         elif url.endswith("plotly.js") and self.script:
             path = find_script()
             assert path is not None
-            route.fulfill(content_type="text/javascript", body=path.read_bytes())
+            body = path.read_bytes() if self.script is True else self.script
+            route.fulfill(content_type="text/javascript", body=body)
         else:
             route.fulfill(status=404)
 

@@ -31,7 +31,7 @@ def open_map(contexts: Callable[..., BrowserContext]) -> Iterator[Open]:
     opened: list[tuple[Mapper, bool]] = []
 
     def begin(
-        *, script: bool = True, before: str = "", troubles: bool = True, **kind: object
+        *, script: bool | str = True, before: str = "", troubles: bool = True, **kind: object
     ) -> Mapper:
         mapper = Mapper(contexts(**kind), script=script, before=before)
         opened.append((mapper, troubles))
@@ -571,6 +571,20 @@ def test_without_the_script_the_canvas_stays(open_map: Open, installed: bool, re
     mapper.page.mouse.click(*mapper.at(13))
     assert mapper.wait_for("click")["number"] == 13
     assert mapper.sees(mapper.at(13), GREEN)
+
+
+@pytest.mark.parametrize(
+    "react", ["throw new Error('no')", "return Promise.reject(new Error('later no'))"]
+)
+def test_a_library_that_fails_leaves_the_map_to_the_canvas(open_map: Open, react: str) -> None:
+    mapper = open_map(script=f"window.Plotly = {{react() {{ {react}; }}, purge() {{}}}};")
+    mapper.do("history.replaceState(null, '', '?renderer=webgl')")
+    show_grid(mapper, renderer=None)
+    assert mapper.wait_for("fallback")["reason"] == "plotly-failed"
+    mapper.page.wait_for_function("map.renderer === 'canvas'")
+    assert mapper.sees(mapper.at(13), GREEN)
+    mapper.page.mouse.click(*mapper.at(13))
+    assert mapper.wait_for("click")["number"] == 13
 
 
 def test_a_card_that_gives_up_leaves_the_map_to_the_canvas(open_map: Open) -> None:

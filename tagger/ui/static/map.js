@@ -155,8 +155,7 @@ const ExploreMap = (() => {
           renderer.paint(sceneOf(), view, size);
         } catch (error) {
           if (renderer === canvas) throw error;
-          console.warn('The map goes on without WebGL:', error);
-          fallBack('plotly-failed');
+          failed(error);
           return;
         }
       }
@@ -339,13 +338,17 @@ const ExploreMap = (() => {
     // --- which renderer ---
 
     const fallBack = (reason) => {
-      if (gone) return;
+      if (gone || root.dataset.fallback) return; // once is enough
       const old = webgl;
       webgl = null;
       root.dataset.fallback = reason;
       old?.destroy();
       changed();
       emit('fallback', { reason });
+    };
+    const failed = (error) => {
+      console.warn('The map goes on without WebGL:', error);
+      fallBack('plotly-failed');
     };
     /** Let WebGL take over, or say why not. */
     const bringWebgl = async () => {
@@ -359,14 +362,12 @@ const ExploreMap = (() => {
       try {
         const plotly = await MapPlot.fetchScript(options.plotly);
         if (gone) return undefined;
-        const lost = () => fallBack('webgl-lost');
-        const made = await MapPlot.create(stage, plotly, { size, ratio: density(), lost });
-        if (gone) return made.destroy();
-        webgl = made;
+        webgl = MapPlot.create(stage, plotly, {
+          ratio: density(), lost: () => fallBack('webgl-lost'), failed,
+        });
         return changed();
       } catch (error) {
-        console.warn('The map goes on without WebGL:', error);
-        return fallBack('plotly-failed');
+        return failed(error);
       }
     };
 
@@ -378,6 +379,7 @@ const ExploreMap = (() => {
     const themes = new MutationObserver(() => map.setTheme({}));
     themes.observe(document.body, { attributes: true, attributeFilter: ['class'] });
     root.dataset.renderer = 'canvas';
+    delete root.dataset.fallback;
     if (options.dark !== undefined) root.dataset.theme = options.dark ? 'dark' : 'light';
     readInks();
     setMode('pan');

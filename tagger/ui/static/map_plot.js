@@ -75,54 +75,50 @@ const MapPlot = (() => {
   };
 
   /**
-   * A renderer with the functions of MapCanvas. `lost` is called when the graphics card gives up.
+   * A renderer with the functions of MapCanvas.
    *
    * @param plotly  the library
+   * @param {number} ratio  pixels of the screen for one of the page
+   * @param {() => void} lost  called when the graphics card gives up
+   * @param {(error) => void} failed  called when plotly does
    */
-  async function create(host, plotly, { size, ratio, lost }) {
+  function create(host, plotly, { ratio, lost, failed }) {
     const root = document.createElement('div');
     root.className = 'mp-plot';
     root.setAttribute('aria-hidden', 'true');
     host.append(root);
-    let shown = { version: -1, radius: 0, size };
+    const config = { ...CONFIG, plotGlPixelRatio: ratio };
+    let shown = { version: -1, radius: 0, size: null };
     let later = 0;
     const discard = () => {
       clearTimeout(later);
       plotly.purge(root);
       root.remove();
     };
-    const build = (scene, view, nextSize) => {
+    const build = (scene, view, size) => {
       clearTimeout(later);
       later = 0;
-      plotly.react(root, tracesOf(scene), layoutOf(view, nextSize));
-      shown = { version: scene.version, radius: scene.radius, size: nextSize };
+      plotly.react(root, tracesOf(scene), layoutOf(view, size), config).catch(failed);
+      shown = { version: scene.version, radius: scene.radius, size: size };
       for (const canvas of root.querySelectorAll('canvas')) {
         if (canvas.dataset.watched) continue;
         canvas.dataset.watched = 'true';
         canvas.addEventListener('webglcontextlost', lost);
       }
     };
-    try {
-      await plotly.newPlot(root, [], layoutOf({ x: 0, y: 0, scale: 1 }, size), {
-        ...CONFIG, plotGlPixelRatio: ratio,
-      });
-    } catch (error) {
-      discard();
-      throw error;
-    }
     return {
       name: 'webgl',
       element: root,
-      paint(scene, view, nextSize) {
-        if (scene.version !== shown.version || nextSize !== shown.size) {
-          build(scene, view, nextSize);
+      paint(scene, view, size) {
+        if (scene.version !== shown.version || size !== shown.size) {
+          build(scene, view, size);
           return;
         }
-        const { xaxis, yaxis } = layoutOf(view, nextSize);
-        plotly.relayout(root, { 'xaxis.range': xaxis.range, 'yaxis.range': yaxis.range });
+        const { xaxis, yaxis } = layoutOf(view, size);
+        plotly.relayout(root, { 'xaxis.range': xaxis.range, 'yaxis.range': yaxis.range }).catch(failed);
         const other = Math.max(scene.radius / shown.radius, shown.radius / scene.radius);
         clearTimeout(later);
-        if (other > NEAR) later = setTimeout(build, SETTLED, scene, view, nextSize);
+        if (other > NEAR) later = setTimeout(build, SETTLED, scene, view, size);
       },
       destroy: discard,
     };
