@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from tagger import cli
-from tagger.atlas import trustworthiness
+from tagger.atlas import Atlas, MapParameters, MapWorker, hash_embeddings, trustworthiness
 from tagger.gallery import open_gallery
 from tests.fakes import picture
 
@@ -97,17 +98,33 @@ def test_the_same_command_brings_it_up_to_date(built: Path, run: Run, folder: Pa
     assert gallery.atlas is not None and len(gallery.atlas) == 40
 
 
-def test_umap_makes_the_map_again(built: Path, run: Run) -> None:
-    options = ("--neighbours", "5", "--min-distance", "0.3", "--supervised", "--seed", "4")
-    code, out, err = run("map", built, *options)
+def test_the_map_is_made_as_asked(built: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With UMAP itself the worker's own tests take long enough: here another stands for it."""
+    asked: list[tuple[MapParameters, list[tuple[int, ...]]]] = []
+
+    class Quick(MapWorker):
+        def fit(self, embeddings: Any, parameters: Any = None, tags: Any = None) -> Any:
+            asked.append((parameters, tags))
+            future: Future[Atlas] = Future()
+            positions = np.asarray(embeddings, np.float32)[:, : parameters.dimensions]
+            values = np.ones(len(positions), np.float32)
+            digest = hash_embeddings(embeddings)
+            future.set_result(Atlas(positions, values, parameters, 0.95, 0.5, 1.25, digest))
+            return future
+
+    monkeypatch.setattr("tagger.atlas.MapWorker", Quick)
+    options = ("--neighbours", "5", "--min-distance", "0.3", "--supervised", "--dens")
+    code, out, err = run("map", built, *options, "--seed", "4")
     assert (code, err) == (0, "")
-    assert out.startswith("map: UMAP, 5 neighbours, minimum distance 0.3, supervised by tags, 2-D")
-    atlas = open_gallery(built).atlas
-    assert atlas is not None and atlas.parameters.seed == 4 and atlas.parameters.supervised
-    # Kept by content: no second time.
-    begun = time.monotonic()
-    assert run("map", built, *options)[1] == out
-    assert time.monotonic() - begun < atlas.seconds + 5
+    assert out == (
+        "map: UMAP, 5 neighbours, minimum distance 0.3, densMAP, supervised by tags, 2-D; "
+        "trustworthiness 0.9500 (PCA 0.5000); 1.2 s\n"
+    )
+    wanted, tags = asked[0]
+    assert wanted == MapParameters("umap", 5, 0.3, 2, dens=True, supervised=True, seed=4)
+    gallery = open_gallery(built)
+    assert gallery.atlas is not None and gallery.atlas.parameters == wanted
+    assert tags == [tuple(tag for tag, _ in sorted(gallery.labels.of(n))) for n in range(40)]
 
 
 def test_without_umap_the_map_is_pcas_and_that_is_said(
