@@ -468,7 +468,13 @@ def test_unseen_style(
         {**settings["recipe"], "name": f"without-{source}", "leave_out": source}
     )
     head = _train(eyes, seen, packed, head_recipe, sources, Path(work)).head
-    result: dict[str, Any] = {"source": source, "network": eyes.mark, "rows": []}
+    result: dict[str, Any] = {
+        "source": source,
+        "network": eyes.mark,
+        "epochs": recipe.epochs,
+        "size": eyes.size,
+        "rows": [],
+    }
     for which, splits in (("known things", ("train",)), ("unseen things", ("val", "test"))):
         rows = np.concatenate([_emoji(packed, sources, split) for split in splits])
         style = packed.sources[rows] == source
