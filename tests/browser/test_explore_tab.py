@@ -59,9 +59,9 @@ def begin(visit: Visit, explore_url: str) -> Begin:
 
     def open_tab(*, renderer: str = "canvas", **kind: object) -> Explorer:
         at = f"{explore_url}?renderer={renderer}" if renderer else explore_url
-        explorer = Explorer(visit(at, **kind))
-        explorer.page.evaluate("localStorage.clear()")
-        return explorer
+        person = visit(at, **kind)
+        person.page.evaluate("localStorage.clear()")  # of whoever came before
+        return Explorer(person)
 
     return open_tab
 
