@@ -46,7 +46,7 @@ BRIEF_TAGS = 5
 SHARED = 200
 NUMBERS = 500
 # By so many neighbours a picture is placed, and judged how well it could be.
-PLACING = 15
+PLACING = 10
 # Columns of tags that are kept made: 50 KB each for 50,000 pictures.
 _KEPT_COLUMNS = 64
 
