@@ -121,6 +121,7 @@ const detail = createDetail({
   see: seeTag,
   edits: () => edits,
   labelOf,
+  sourceOf: (name) => facts.legends.source.find((entry) => entry.name === name)?.label ?? name,
   failed,
   peek(n) {
     peeked = n;

@@ -53,9 +53,10 @@ function trustLine(value, { high, middle }, key, told) {
 /**
  * `places` holds the elements. `load(number)` returns a promise of what is known of a picture,
  * `image(number)` where it is; `shown(entry, told)` follows what is shown (null: nothing), `see(tag)`
- * leads to a tag's pictures, `edits()` are the visitor's changes, `labelOf(name)` a tag's label.
+ * leads to a tag's pictures, `edits()` are the visitor's changes, `labelOf(name)` a tag's label and
+ * `sourceOf(name)` a source's.
  */
-function createDetail({ places, load, image, trust, share, shown, see, edits, labelOf, failed, peek }) {
+function createDetail({ places, load, image, trust, share, shown, see, edits, labelOf, sourceOf, failed, peek }) {
   let trail = [];
   let at = -1;
   let told = null; // of the entry that is shown
@@ -143,7 +144,7 @@ function createDetail({ places, load, image, trust, share, shown, see, edits, la
     const title = detail.title || say('untitled');
     const line = make('p', 'ex-byline');
     const parts = [
-      detail.author && say('by', { author: detail.author }), facts.licence, facts.source,
+      detail.author && say('by', { author: detail.author }), facts.licence, sourceOf(detail.source),
       facts.width && say('size', facts),
     ].filter(Boolean);
     line.textContent = parts.join(words.separator);
