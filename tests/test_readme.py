@@ -125,6 +125,18 @@ def test_the_examples_of_similar_pictures_run(desk: Path, toy_bundle: Path) -> N
             assert "one.jpg" in ran.stdout and "two.png" in ran.stdout
 
 
+def test_the_examples_of_maps_run(desk: Path, toy_bundle: Path) -> None:
+    (desk / "pictures" / "one.txt").write_text("cat", encoding="utf-8")
+    *lines, serving = code(section("Maps of your own pictures"), "bash").splitlines()
+    assert serving == "TAGGER_GALLERY=my-gallery .venv/bin/python app.py"
+    for line in lines:
+        # UMAP takes its time; the second line needs none, and the engine's tests try both.
+        line = line.replace("--out my-gallery", "--out my-gallery --no-map")
+        ran = run(line.replace(".venv/bin/python", sys.executable), desk, toy_bundle)
+        assert ran.returncode == 0, (line, ran.stderr)
+    assert "2" in ran.stdout and "pca" in ran.stdout.lower()
+
+
 def test_the_rest_examples_are_answered(desk: Path, address: str) -> None:
     answers = []
     for line in code(section("REST"), "bash").splitlines():
@@ -185,7 +197,7 @@ def test_the_settings_are_there_with_the_defaults_that_are_stated(
         fields = [name.removeprefix("TAGGER_").lower() for name in re.findall("`(.*?)`", names)]
         assert set(fields) <= set(Settings.model_fields)
         stated.update(zip(fields, re.findall("`(.*?)`", values), strict=False))
-    for name in ("bundle", "sketch_bundle", "data_dir"):  # said relative to the project
+    for name in ("bundle", "sketch_bundle", "gallery", "data_dir"):  # said relative to the project
         assert ROOT / stated.pop(name) == Path(getattr(Settings(), name))
     assert len(stated) >= 6
     given = Settings(**stated)
@@ -216,7 +228,8 @@ def test_the_picture_of_the_pipeline_is_that_of_the_registry() -> None:
 
 def test_every_row_of_figures_stands_in_the_model_card(real_bundle: Path) -> None:
     card = (real_bundle / "README.md").read_text(encoding="utf-8").splitlines()
-    rows = [line for line in between("figures").splitlines() if line.startswith("|")]
+    text = between("figures") + between("embedding figures")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
     assert [row for row in rows if row not in card] == []
 
 
