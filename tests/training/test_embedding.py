@@ -713,7 +713,8 @@ def test_somebody_elses_folder_learns_by_single_shots(
         "examples_per_batch": 8,
         "num_augmentations_per_example": 2,
         "steps_per_epoch": 2,
-        "classes_per_batch": None,
+        # Settings of the sampler that stood there before.
+        **dict.fromkeys(("classes_per_batch", "examples_per_class_per_batch", "replacement")),
     }
     settings = ["--set", f"embedding.recipe.sampler={json.dumps(sampler)}"]
     assert cli.main("train", [*argv, *settings]) == 0
