@@ -61,7 +61,10 @@ _BLOCK = 32
 _COMPARISONS = 1_000_000
 
 # For the transaction that it is in.
-_SET = sa.text("SELECT set_config(:name, :value, true)")
+_SET = sa.text(
+    "SELECT set_config(name, value, true) "
+    "FROM unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS given (name, value)"
+)
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 
@@ -533,21 +536,23 @@ class PgIndex:
         if search == "exact" or limit > _ASK_MOST:
             settings["enable_indexscan"] = "off"
         kind = f"{self._kind}({self.dimension})"
+        # Queries are read once each: written into the order, they would be for every row.
         statement = sa.text(f"""
+            WITH asked AS MATERIALIZED (
+                SELECT CAST(text AS {kind}) AS query, place
+                FROM unnest(CAST(:queries AS text[])) WITH ORDINALITY AS given (text, place)
+            )
             SELECT (SELECT size FROM tagger_indexes WHERE number = :number) AS size,
-                asked.place, found.*
-            FROM unnest(CAST(:queries AS text[])) WITH ORDINALITY AS asked (query, place)
+                asked.place, found.key, id, labels, metadata, {self._kind}_send(embedding)
+            FROM asked
             LEFT JOIN LATERAL (
-                SELECT key, id, labels, metadata, {self._kind}_send(embedding) AS embedding
-                FROM {self._table}
-                ORDER BY {self._table}.embedding <#> CAST(asked.query AS {kind})
-                LIMIT :limit
+                SELECT key FROM {self._table} ORDER BY embedding <#> asked.query LIMIT :limit
             ) AS found ON true
+            LEFT JOIN {self._table} USING (key)
         """)
         texts = [f"[{','.join(map(str, row))}]" for row in queries.tolist()]
         with self._read() as connection:
-            for name, value in settings.items():
-                connection.execute(_SET, {"name": name, "value": value})
+            connection.execute(_SET, {"names": list(settings), "values": list(settings.values())})
             found = self._run(connection, statement, queries=texts, limit=limit).all()
         if not found or found[0][0] is None:
             raise IndexFileError("index-not-found")
