@@ -2,7 +2,7 @@
 
 from tagger.preference.profiles import Profile
 from tagger.preference.ranker import Ranker
-from tagger.preference.space import Space
+from tagger.preference.space import Space, describe
 from tagger.preference.taste import Taste, Word, blend
 from tagger.preference.votes import CHOICES, Pair, Vote
 
@@ -16,4 +16,5 @@ __all__ = [
     "Vote",
     "Word",
     "blend",
+    "describe",
 ]

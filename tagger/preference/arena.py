@@ -216,7 +216,8 @@ def strengths(
         return float(value), gradient + 2 * alpha * theta
 
     found = minimise(loss, np.zeros(count), iterations=500, tolerance=1e-7)
-    return found - found.mean()
+    centred: Doubles = found - found.mean()
+    return centred
 
 
 def report(

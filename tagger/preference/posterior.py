@@ -42,7 +42,7 @@ class Evidence:
     weights: Doubles
     edges: Doubles
     levels: Doubles
-    width: float = 0.15
+    width: float = 0.05
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,21 +106,25 @@ class Ranker:
 
     @property
     def dimension(self) -> int:
-        """D, of the embeddings."""
+        """D, of the embeddings or, of a taste's ranker, descriptions."""
         rows = self.weights if self.hidden_weights is None else self.hidden_weights
         return int(rows.shape[-1])
 
     def scores(self, embeddings: npt.ArrayLike) -> Floats:
         """Score pictures: ``[N, D]`` to ``[N]``, higher for what is preferred.
 
+        Rows may be wider: what follows an embedding, as in a description
+        (:func:`tagger.preference.space.describe`), is left out by a ranker of embeddings.
+
         Raises
         ------
         ValueError
-            If the embeddings have another width.
+            If the rows are too narrow.
         """
         rows = np.asarray(embeddings, np.float32)
-        if rows.ndim != 2 or rows.shape[1] != self.dimension:
+        if rows.ndim != 2 or rows.shape[1] < self.dimension:
             raise ValueError(f"embeddings must be [N, {self.dimension}]")
+        rows = rows[:, : self.dimension]
         if self.hidden_weights is not None and self.hidden_bias is not None:
             rows = np.maximum(rows @ self.hidden_weights.T + self.hidden_bias, 0)
         scored: Floats = rows @ self.weights

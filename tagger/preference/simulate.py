@@ -8,7 +8,8 @@ counted are pairs that the voter without noise would call ties.
 
 Tastes are of several kinds, so that no way of learning is favoured by what is to be learnt:
 
-- ``seen``: a few tags are liked or disliked, as the model sees them (their probabilities).
+- ``seen``: a few tags are liked or disliked, as the model sees them (their probabilities). The
+  taste sees these, too, among hundreds of others: here votes are all that it lacks.
 - ``given``: the same, as people tagged the pictures: 0 or 1, with all that they forgot.
 - ``favourites``: what is like any of five pictures is liked. This is no sum of tags, and not
   linear in the embedding.
@@ -32,7 +33,7 @@ from tagger.errors import TaggerError
 from tagger.gallery import Gallery, open_gallery
 from tagger.preference import metrics
 from tagger.preference.ranker import sigmoid
-from tagger.preference.space import Space
+from tagger.preference.space import Space, describe
 from tagger.preference.taste import Taste
 from tagger.preference.votes import Choice, Pair
 
@@ -219,8 +220,9 @@ def simulate(
     """
     halves = np.random.default_rng(seed).permutation(len(pool.embeddings))
     ours, theirs = np.array_split(halves, 2)
-    space = Space.learn(pool.embeddings[ours], pool.model, pool.seen[ours])
-    unseen = pool.embeddings[theirs]
+    described = describe(pool.embeddings, pool.seen)
+    space = Space.learn(described[ours], pool.model, pool.seen[ours])
+    unseen = described[theirs]
     pairs = np.random.default_rng(seed + 1).integers(0, len(theirs), (_PAIRS, 2))
     rows: list[dict[str, Any]] = []
     gains: list[dict[str, Any]] = []

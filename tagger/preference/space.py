@@ -1,9 +1,11 @@
 """Where tastes live: the main directions of a pool of pictures, and what tags mean in it.
 
-A taste is a linear function of the embedding. What it may be before any vote is a normal
-distribution over such functions, which decides how much few votes teach. Two are on offer, and
-the votes choose (:class:`tagger.preference.taste.Taste`): all directions alike, as far as pictures
-differ along them; or mostly those along which pictures gain and lose tags.
+A taste is a linear function of a picture's description (:func:`describe`): its embedding, and
+beside it the tags that the model sees, which say sharply what an embedding has only roughly. What
+it may be before any vote is a normal distribution over such functions, which decides how much few
+votes teach. Two are on offer, and the votes choose (:class:`tagger.preference.taste.Taste`): all
+directions alike, as far as pictures differ along them; or mostly those along which pictures gain
+and lose tags.
 """
 
 from __future__ import annotations
@@ -22,6 +24,11 @@ Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 
 COMPONENTS = 128
+#: By which tags are multiplied beside an embedding: both then differ about as much from picture to
+#: picture (measured on the shipped gallery).
+TAG_SCALE = 1.3
+#: So many tags of a picture count: as many as galleries keep of each at least.
+TOP_TAGS = 10
 #: Of the variance of the second prior, what is along tags.
 TAG_SHARE = 0.9
 # So many pictures, evenly spread, are enough to learn a space from.
@@ -32,6 +39,34 @@ _RIDGE = 1e-3
 _TINY = 1e-12
 
 
+def describe(embeddings: npt.ArrayLike, probabilities: npt.ArrayLike) -> Floats:
+    """Put embeddings and tags of pictures together, as tastes take them.
+
+    Parameters
+    ----------
+    embeddings : float, shape [N, E]
+        Of length one.
+    probabilities : float, shape [N, T], 0..1
+        Of all tags, by the same model; each picture's ten most probable ones count.
+
+    Returns
+    -------
+    float32, shape [N, E + T]
+
+    Raises
+    ------
+    ValueError
+        If they are not of as many pictures.
+    """
+    rows, tags = np.asarray(embeddings, np.float32), np.asarray(probabilities, np.float32)
+    if rows.ndim != 2 or tags.ndim != 2 or len(rows) != len(tags):
+        raise ValueError("embeddings [N, E] and probabilities [N, T] are needed")
+    if tags.shape[1] > TOP_TAGS:
+        least = np.partition(tags, -TOP_TAGS, axis=1)[:, -TOP_TAGS, None]
+        tags = np.where(tags >= least, tags, 0)
+    return np.concatenate([rows, np.float32(TAG_SCALE) * tags], axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class Space:
     """N pictures, seen along K directions.
@@ -39,13 +74,13 @@ class Space:
     Attributes
     ----------
     model : str
-        Hash of the model that made the embeddings.
+        Hash of the model that describes the pictures.
     mean : float64, shape [D]
         The average picture.
     axes : float64, shape [D, K]
         Principal directions, of length one; what varies most comes first.
     pool : float32, shape [N, K]
-        The pictures: ``(embeddings - mean) @ axes``.
+        The pictures: ``(descriptions - mean) @ axes``.
     priors : tuple of float64, shape [K, K]
         Square roots of covariances of tastes: ``axes @ prior @ normal numbers`` is a taste. Each
         gives the scores of the pool a variance of 1.
@@ -72,7 +107,7 @@ class Space:
 
     @property
     def dimension(self) -> int:
-        """D, of the embeddings."""
+        """D, of the descriptions."""
         return len(self.mean)
 
     @property
@@ -80,36 +115,32 @@ class Space:
         """K."""
         return int(self.axes.shape[1])
 
-    def features(self, embeddings: npt.ArrayLike) -> Doubles:
+    def features(self, descriptions: npt.ArrayLike) -> Doubles:
         """Along the K directions: ``[N, D]`` to ``[N, K]``.
 
         Raises
         ------
         ValueError
-            If the embeddings have another width.
+            If they have another width.
         """
-        rows = np.asarray(embeddings, np.float64)
+        rows = np.asarray(descriptions, np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.dimension:
-            raise ValueError(f"embeddings must be [N, {self.dimension}]")
+            raise ValueError(f"descriptions must be [N, {self.dimension}]")
         seen: Doubles = (rows - self.mean) @ self.axes
         return seen
 
     @classmethod
     def of(cls, gallery: Gallery, *, components: int = COMPONENTS) -> Space:
-        """The space of a gallery and of the tags that its model sees."""
-        rows = _spread(len(gallery))
-        tags = np.zeros((len(rows), gallery.predicted.tags), np.float32)
-        place = np.full(len(gallery), -1, np.int64)
-        place[rows] = np.arange(len(rows))
-        at = place[gallery.predicted.rows]
-        here = at >= 0
-        tags[at[here], gallery.predicted.tag[here]] = gallery.predicted.probability[here]
-        return cls.learn(gallery.embeddings, gallery.model, tags, components=components)
+        """The space of a gallery; its pictures are described as :func:`describe` does."""
+        tags = np.zeros((len(gallery), gallery.predicted.tags), np.float32)
+        tags[gallery.predicted.rows, gallery.predicted.tag] = gallery.predicted.probability
+        rows = describe(gallery.embeddings, tags)
+        return cls.learn(rows, gallery.model, tags, components=components)
 
     @classmethod
     def learn(
         cls,
-        embeddings: npt.ArrayLike,
+        descriptions: npt.ArrayLike,
         model: str,
         tags: npt.ArrayLike | None = None,
         *,
@@ -119,7 +150,7 @@ class Space:
 
         Parameters
         ----------
-        embeddings : float, shape [N, D]
+        descriptions : float, shape [N, D]
             Of the pool; at least one.
         model : str
             Hash of the model that made them.
@@ -134,9 +165,9 @@ class Space:
         ValueError
             If there is no picture, or shapes differ.
         """
-        rows = np.asarray(embeddings)
+        rows = np.asarray(descriptions)
         if rows.ndim != 2 or not len(rows) or components < 1:
-            raise ValueError("embeddings must be [N, D], N at least 1")
+            raise ValueError("descriptions must be [N, D], N at least 1")
         chosen = _spread(len(rows))
         sample = rows[chosen].astype(np.float64)
         mean = sample.mean(axis=0)

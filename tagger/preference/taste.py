@@ -1,10 +1,10 @@
 """A person's taste, learnt from votes: what it orders, how good it is, what to ask next.
 
-The taste is linear in the embedding and begins as a prior over such functions
-(:class:`tagger.preference.space.Space`), of which the votes choose kind and strength by their
-evidence every ten votes. A vote for one picture is a win of it, a tie half a win of either. "Both
-bad" is half a win of the average picture over each: so it moves both down, and says nothing
-between them. A skip says nothing at all.
+The taste is linear in what describes a picture (:func:`tagger.preference.space.describe`). It
+begins as a prior over such functions (:class:`tagger.preference.space.Space`), of which the votes
+choose kind and strength by their evidence every ten votes. A vote for one picture is a win of it,
+a tie half a win of either. "Both bad" is half a win of the average picture over each: so it moves
+both down, and says nothing between them. A skip says nothing at all.
 """
 
 from __future__ import annotations
@@ -116,18 +116,18 @@ class Taste:
         """Weights of tags that were set by hand."""
         return dict(self._edits)
 
-    def guest(self, embedding: npt.ArrayLike) -> int:
+    def guest(self, description: npt.ArrayLike) -> int:
         """Make a picture known that is not of the pool, and give it a number: -1, -2...
 
         Parameters
         ----------
-        embedding : float, shape [D]
+        description : float, shape [D]
             By the model of the space.
         """
         if len(self._guests) >= 2 * MAX_VOTES:
             raise PreferenceError("vote-too-many", limit=MAX_VOTES)
         # As precise as it is in a profile, so that a taste is the same after it was saved.
-        seen = self.space.features(np.asarray(embedding)[None])[0]
+        seen = self.space.features(np.asarray(description)[None])[0]
         self._guests.append(seen.astype(np.float16).astype(np.float64))
         return -len(self._guests)
 
@@ -192,24 +192,24 @@ class Taste:
             self._last = (prior, self._now.point)
         return self._now
 
-    def scores(self, embeddings: npt.ArrayLike | None = None) -> Doubles:
+    def scores(self, descriptions: npt.ArrayLike | None = None) -> Doubles:
         """Score pictures, as logits: float64, shape [N], 0 for the average picture.
 
         Parameters
         ----------
-        embeddings : float, shape [N, D], optional
+        descriptions : float, shape [N, D], optional
             Any pictures; by default the pool.
         """
-        seen = self.space.pool if embeddings is None else self.space.features(embeddings)
+        seen = self.space.pool if descriptions is None else self.space.features(descriptions)
         scored: Doubles = seen @ self.posterior.mean
         return scored
 
-    def order(self, embeddings: npt.ArrayLike | None = None) -> Ints:
+    def order(self, descriptions: npt.ArrayLike | None = None) -> Ints:
         """Numbers of pictures, best first; arguments as :meth:`scores`."""
-        return np.argsort(-self.scores(embeddings), kind="stable").astype(np.int64)
+        return np.argsort(-self.scores(descriptions), kind="stable").astype(np.int64)
 
     def probability(self, left: npt.ArrayLike, right: npt.ArrayLike) -> Doubles:
-        """P(left preferred) of two times P embeddings ``[P, D]``; moderate where little is known.
+        """P(left preferred) of two times P descriptions ``[P, D]``; moderate where little is known.
 
         Returns
         -------
@@ -338,7 +338,7 @@ class Taste:
     def certainty(self) -> float:
         """Expected share of the pool's pairs that are put in the voter's own order, 0.5..1.
 
-        By the posterior: honest as far as the taste is linear in the embedding.
+        By the posterior: honest as far as the taste is linear in the descriptions.
         """
         return self._certainty(1.0)
 

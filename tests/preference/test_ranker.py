@@ -148,6 +148,11 @@ def test_no_ranker_can_be_made_of(wrong: dict[str, Any]) -> None:
         Ranker(**{"name": "a", "model": "m", "weights": np.ones(4), **wrong})
 
 
-def test_embeddings_of_another_width_are_refused() -> None:
+def test_embeddings_that_are_too_narrow_are_refused() -> None:
     with pytest.raises(ValueError):
         linear().scores(np.ones((2, 4)))
+
+
+def test_what_follows_an_embedding_is_left_out() -> None:
+    rows = np.random.default_rng(4).normal(size=(3, 9))
+    assert linear().scores(rows) == pytest.approx(linear().scores(rows[:, :5]))

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 from tagger.errors import PreferenceError
-from tagger.preference import Pair, Profile, Space, Taste, Vote, blend, metrics
+from tagger.gallery import open_gallery
+from tagger.preference import Pair, Profile, Space, Taste, Vote, blend, describe, metrics
+from tagger.preference.space import TAG_SCALE
 from tagger.preference.votes import consistency
+from tests.galleries import make_gallery
 from tests.preference import pools
 
 
@@ -34,6 +37,32 @@ def test_the_axes_are_the_main_directions() -> None:
     assert found.pool.std(axis=0) * math.sqrt(len(rows)) == pytest.approx(lengths, rel=1e-3)
     assert found.axes.T @ found.axes == pytest.approx(np.eye(8), abs=1e-9)
     assert found.features(rows) == pytest.approx(found.pool, abs=1e-5)
+
+
+def test_a_description_is_the_embedding_and_the_ten_best_tags() -> None:
+    rng = np.random.default_rng(0)
+    rows, tags = rng.normal(size=(3, 4)), rng.random((3, 30))
+    found = describe(rows, tags)
+    assert found.shape == (3, 34)
+    for n in range(3):
+        best = sorted(range(30), key=lambda tag: -tags[n, tag])[:10]
+        wanted = [TAG_SCALE * tags[n, tag] if tag in best else 0 for tag in range(30)]
+        assert found[n] == pytest.approx([*rows[n], *wanted], abs=1e-6)
+    assert describe(rows, tags[:, :5]).shape == (3, 9)
+    with pytest.raises(ValueError):
+        describe(rows, tags[:2])
+
+
+def test_the_space_of_a_gallery(tmp_path: Path, toy_bundle: Path) -> None:
+    gallery = open_gallery(make_gallery(tmp_path / "gallery", toy_bundle, mapped=False))
+    found = Space.of(gallery)
+    tags = np.zeros((len(gallery), gallery.predicted.tags))
+    for n in range(len(gallery)):
+        for tag, probability in gallery.predicted.of(n):
+            tags[n, tag] = probability
+    assert found.model == gallery.model
+    assert found.features(describe(gallery.embeddings, tags)) == pytest.approx(found.pool, abs=1e-4)
+    assert len(found.known) == gallery.predicted.tags
 
 
 def test_both_priors_give_scores_of_spread_one() -> None:
