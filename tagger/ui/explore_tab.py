@@ -23,8 +23,9 @@ COLOURS = 11
 # From here up a point's trust is called high, from there up middling. A trust of 1 says that its
 # neighbours on the map are its nearest; what falls below 0.85 has many that are far off in truth.
 TRUST = {"high": 0.95, "middle": 0.85}
-# The same of a picture that was placed: the share of its nearest that lie around it.
-SHARE = {"high": 0.6, "middle": 0.3}
+# The same of a placed picture: the share of its 15 nearest that are among the 15 around it. Flat
+# maps keep few of so many: a third is usual.
+SHARE = {"high": 0.4, "middle": 0.15}
 
 _SEARCH = icon("M10.5 4a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13", "M15.5 15.5L20 20")
 _PIN = icon("M12 21s-7-6.2-7-11a7 7 0 0 1 14 0c0 4.8-7 11-7 11z", "M12 7.5a2.5 2.5 0 1 0 .01 0")
