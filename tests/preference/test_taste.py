@@ -242,12 +242,18 @@ def test_the_pair_asked_is_the_one_that_teaches_most() -> None:
     found = taste.next_pairs(np.random.default_rng(1), 1)[0]
     assert found.kind == "active"
     pool, belief = taste.space.pool.astype(float), taste.posterior
+    others = np.random.default_rng(0).integers(0, 12, (256, 2))  # pairs of the pool to know about
     gains = {}
     for a in range(12):
         for b in range(a):
             d = pool[a] - pool[b]
             p = 1 / (1 + math.exp(-float(d @ belief.mean)))
-            gains[b, a] = p * (1 - p) * float(d @ belief.covariance @ d)
+            told = p * (1 - p) / (1 + p * (1 - p) * float(d @ belief.covariance @ d))
+            gains[b, a] = 0.0
+            for left, other in others.tolist():
+                t = pool[left] - pool[other]
+                q = 1 / (1 + math.exp(-float(t @ belief.mean)))
+                gains[b, a] += told * q * (1 - q) * float(d @ belief.covariance @ t) ** 2
     for vote in taste.votes:
         gains.pop(vote.pair.key)
     assert found.key == max(gains, key=lambda key: gains[key])
