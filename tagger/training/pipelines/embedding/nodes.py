@@ -42,7 +42,7 @@ from tagger.training.embedding.loop import (
     train_embedding,
 )
 from tagger.training.embedding.recipe import EmbeddingRecipe
-from tagger.training.packing import Packed, pack
+from tagger.training.packing import Packed
 from tagger.training.pipelines.tagging import nodes as tagging
 from tagger.training.sources import Record
 
@@ -119,24 +119,6 @@ def _open(folder: Path, run: Mapping[str, Any]) -> Base:
         json.loads((folder / METRICS_FILE).read_text(encoding="utf-8")),
         eyes_of_model(model, graph.network_mark(model), run.get("threads") or 0),
         folder,
-    )
-
-
-def pack_pictures(
-    records: Sequence[Record],
-    base: Base,
-    taglist: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    work: str,
-) -> Packed:
-    """Decode every picture once; what ``tagging`` packed is found again."""
-    return pack(
-        records,
-        tagging.make_builder(taglist),
-        base.tags,
-        Path(work),
-        side=settings["side"],
-        size=settings["size"],
     )
 
 

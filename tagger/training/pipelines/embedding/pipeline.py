@@ -14,7 +14,7 @@ def _data() -> list[Node]:
         Node(tagging.read_pictures, ["params:data", "params:limit"], "records"),
         Node(nodes.open_base, ["params:embedding", "params:run"], "embedding_base"),
         Node(
-            nodes.pack_pictures,
+            tagging.pack_pictures,
             ["records", "embedding_base", "params:taglist", "params:pack", "params:work"],
             "packed",
         ),

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tagger.images import ImageLimits, letterbox, read
-from tagger.taglist import Report, Rules, TagListBuilder
+from tagger.taglist import BuiltTag, Report, Rules, TagListBuilder
 from tagger.training import calibration as cal
 from tagger.training import card, export, loop, metrics
 from tagger.training.embedding import graph
@@ -84,18 +84,26 @@ def build_tag_list(
     return report
 
 
+class Listed(Protocol):
+    """What holds a list of tags: the report of its making, or a bundle."""
+
+    @property
+    def tags(self) -> tuple[BuiltTag, ...]:
+        """In the order of the network's outputs."""
+
+
 def pack_pictures(
     records: Sequence[Record],
-    report: Report,
+    listed: Listed,
     taglist: Mapping[str, Any],
     settings: Mapping[str, Any],
     work: str,
 ) -> Packed:
-    """Decode every picture once."""
+    """Decode every picture once; what an earlier run packed is found again."""
     return pack(
         records,
         make_builder(taglist),
-        report.tags,
+        listed.tags,
         Path(work),
         side=settings["side"],
         size=settings["size"],
