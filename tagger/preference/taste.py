@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 #: Standard deviations of the scores of a pool, as logits, among which the votes choose.
-SCALES = (1.0, 2.0, 4.0)
+SCALES = (0.5, 1.0, 2.0, 4.0)
 #: Random pairs among which the next one is chosen.
 CANDIDATES = 300
 #: Weight of a tag by hand: short of certainty, which has no finite number.
@@ -512,7 +512,7 @@ class Taste:
         seen = tuple(self._votes[: len(self._votes) // _EVERY * _EVERY])
         key = (seen, tuple(sorted(self._edits.items())))
         if self._chosen is None or self._chosen[0] != key:
-            best = (len(self.space.priors) - 1, SCALES[0])
+            best = (len(self.space.priors) - 1, 1.0)
             if seen:
                 known = self._evidence(seen)
                 options = [(n, s) for n in range(len(self.space.priors)) for s in SCALES]
@@ -596,7 +596,8 @@ def _taught(rows: Doubles, targets: Doubles, mean: Doubles, covariance: Doubles)
     p, q = sigmoid(rows @ mean), sigmoid(targets @ mean)
     told = p * (1 - p)
     lost: Doubles = ((moved @ targets.T) ** 2) @ (q * (1 - q))
-    return lost * told / (1 + told * (moved * rows).sum(axis=1))
+    lost *= told / (1 + told * (moved * rows).sum(axis=1))
+    return lost
 
 
 def _after(covariance: Doubles, mean: Doubles, row: Doubles) -> Doubles:
