@@ -41,6 +41,37 @@ LANGUAGE_NAMES: Mapping[str, tuple[str, str]] = {
     "zh": ("Chinese", "中国語"),
 }
 
+# Categories of the gallery that comes with the app, where no tag has that name.
+_CATEGORIES_JA: Mapping[str, str] = {
+    "animals": "動物",
+    "astronomy": "天文",
+    "buildings": "建物",
+    "computer": "コンピューター",
+    "container": "容器",
+    "decorations": "飾り",
+    "education": "教育",
+    "electronics": "電子機器",
+    "food": "食べ物",
+    "map": "地図",
+    "music": "音楽",
+    "office": "オフィス",
+    "party": "パーティー",
+    "pattern": "模様",
+    "people": "人物",
+    "plants": "植物",
+    "recreation": "レジャー",
+    "religion": "宗教",
+    "science": "科学",
+    "shapes": "図形",
+    "signs_and_symbols": "標識と記号",
+    "sports": "スポーツ",
+    "tools": "道具",
+    "toys": "おもちゃ",
+    "transportation": "乗り物",
+    "unsorted": "未分類",
+    "weather": "天気",
+}
+
 # Where drawings come from.
 _SOURCES: Mapping[str, tuple[str, str]] = {
     "canvas": ("drawn on the page", "ページで描画"),
@@ -75,5 +106,9 @@ def legend_label(legend: str, value: str | None, tags: TagList, lang: str = "en"
         return names[column] if names else value
     if legend == "source" and value in _SOURCES:
         return _SOURCES[value][column]
-    tag = tags.find(value) if legend == "category" and lang == "ja" else None
-    return tag.display(lang) if tag else display_name(value)
+    if legend == "category" and lang == "ja":
+        tag = tags.find(value)
+        if tag is not None and tag.name_ja:
+            return tag.name_ja
+        return _CATEGORIES_JA.get(value, display_name(value))
+    return display_name(value)

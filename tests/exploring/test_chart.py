@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from tagger.errors import RequestError
 from tagger.exploring import Chart
 from tagger.exploring.chart import COLUMNS
 from tagger.exploring.words import legend_label
-from tagger.tags import TagList
+from tagger.gallery.folder import INDEX
+from tagger.settings import DEFAULT_GALLERY
+from tagger.similarity import Index
+from tagger.tags import Tag, TagList
 from tests import galleries, toy
 
 COUNT = 72
@@ -169,3 +173,20 @@ def test_names_of_legends() -> None:
     assert legend_label("category", None, tags, "ja") == "その他"
     assert legend_label("category", "", tags) == "unknown"
     assert legend_label("category", "wild_animals", tags) == "wild animals"
+    assert legend_label("category", "wild_animals", tags, "ja") == "wild animals"
+    assert legend_label("category", "unsorted", tags) == "unsorted"
+    assert legend_label("category", "unsorted", tags, "ja") == "未分類"
+    named = TagList([Tag(0, "music", name_ja="音符"), Tag(1, "toys")])
+    assert legend_label("category", "music", named, "ja") == "音符"
+    assert legend_label("category", "toys", named, "ja") == "おもちゃ"
+
+
+def test_the_shipped_categories_have_japanese_names() -> None:
+    path = Path(DEFAULT_GALLERY) / INDEX
+    if not path.exists():
+        pytest.skip("no gallery is shipped")
+    now = Index.load(path).snapshot()
+    names = {item.metadata["category"] for item in now.items[: now.count]}
+    labels = {legend_label("category", name, TagList([]), "ja") for name in names}
+    assert len(labels) == len(names)
+    assert [label for label in labels if label.isascii()] == []
