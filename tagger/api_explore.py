@@ -94,8 +94,9 @@ def add_routes(app: FastAPI, services: Services) -> None:
         `GET v1/map/points`.
         """
         service, chosen = explore(), lang or language(request)
-        data = await in_thread(lambda: service.about(map, chosen))
-        return _json(request, data, chosen, _ASK_AGAIN)
+        return await in_thread(
+            lambda: _json(request, service.about(map, chosen), chosen, _ASK_AGAIN)
+        )
 
     @app.get(
         "/v1/map/points",
@@ -112,8 +113,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         three in the middle are values of the map's `legends`; trust is 0 to 255.
         """
         service = explore()
-        data = await in_thread(lambda: _packed(request, service.points(map, hash)))
-        return _column(request, data, map, hash)
+        return await in_thread(lambda: _column(request, service.points(map, hash), map, hash))
 
     @app.get(
         "/v1/map/columns/{name}",
@@ -133,8 +133,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         A tag is 255 where people gave it, else its probability times 254, where the model gives it.
         """
         service = explore()
-        data = await in_thread(lambda: _packed(request, service.column(name, map, hash)))
-        return _column(request, data, map, hash)
+        return await in_thread(lambda: _column(request, service.column(name, map, hash), map, hash))
 
     # --- its pictures ----------------------------------------------------------------------------
 
@@ -161,10 +160,12 @@ def add_routes(app: FastAPI, services: Services) -> None:
         """Title, author and first tags of each, in the order asked for."""
         service, chosen = explore(), lang or language(request)
         wanted, client = _numbers(numbers), client_of(request)
-        data = await for_pictures(
-            lambda: service.briefs(wanted, map=map, hash=hash, lang=chosen, client=client)
-        )
-        return _json(request, data, chosen, _kept(map, hash, _A_WHILE))
+
+        def work() -> Response:
+            data = service.briefs(wanted, map=map, hash=hash, lang=chosen, client=client)
+            return _json(request, data, chosen, _kept(map, hash, _A_WHILE))
+
+        return await for_pictures(work)
 
     @app.get(
         "/v1/map/pictures/{number}",
@@ -187,10 +188,12 @@ def add_routes(app: FastAPI, services: Services) -> None:
         """
         service, chosen = explore(), lang or language(request)
         client = client_of(request)
-        data = await in_thread(
-            lambda: service.detail(number, k=k, map=map, hash=hash, lang=chosen, client=client)
-        )
-        return _json(request, data, chosen, _kept(map, hash, _A_WHILE))
+
+        def work() -> Response:
+            data = service.detail(number, k=k, map=map, hash=hash, lang=chosen, client=client)
+            return _json(request, data, chosen, _kept(map, hash, _A_WHILE))
+
+        return await in_thread(work)
 
     @app.get(
         "/v1/map/pictures/{number}/image",
@@ -225,6 +228,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         ] = "",
         limit: Annotated[int, Query(ge=1, le=MAX_NUMBERS, description="How many at most.")] = 50,
         map: Map = "gallery",
+        hash: Hash = None,
         lang: Lang = None,
     ) -> Response:
         """Titles and authors of pictures; names and aliases of tags in both languages.
@@ -233,10 +237,12 @@ def add_routes(app: FastAPI, services: Services) -> None:
         """
         service, chosen = explore(), lang or language(request)
         client = client_of(request)
-        data = await in_thread(
-            lambda: service.search(q, limit=limit, map=map, lang=chosen, client=client)
-        )
-        return _json(request, data, chosen, _ASK_AGAIN)
+
+        def work() -> Response:
+            data = service.search(q, limit=limit, map=map, hash=hash, lang=chosen, client=client)
+            return _json(request, data, chosen, _ASK_AGAIN)
+
+        return await in_thread(work)
 
     # --- sets of them ----------------------------------------------------------------------------
 
@@ -495,9 +501,10 @@ def _packed(request: Request, data: bytes) -> tuple[bytes, bool]:
     return (packed, True) if len(packed) < 0.9 * len(data) else (data, False)
 
 
-def _column(request: Request, body: tuple[bytes, bool], map: str, hash: str | None) -> Response:
+def _column(request: Request, data: bytes, map: str, hash: str | None) -> Response:
+    body, packed = _packed(request, data)
     headers = {"Cache-Control": _kept(map, hash, _FOR_GOOD), "Vary": "Accept-Encoding"}
-    return _fixed(request, body[0], "application/octet-stream", headers, packed=body[1])
+    return _fixed(request, body, "application/octet-stream", headers, packed=packed)
 
 
 def _json(request: Request, data: Any, lang: str, cache: str) -> Response:

@@ -129,6 +129,8 @@ class PictureDetail(PictureBrief):
 class SearchResponse(PicturesResponse):
     """What was found, the best match first."""
 
+    map: str
+    hash: str = Field(description="Of the map whose numbers they are.")
     tags: list[MapTag]
 
 
@@ -441,8 +443,9 @@ DETAIL_RESPONSES: dict[int | str, dict[str, Any]] = {
     **_FAILURES,
     **_SAME,
 }
+_FOUND = {"map": "gallery", "hash": _EXAMPLE_HASH, "pictures": [_BRIEF], "tags": [_MAP_TAG]}
 SEARCH_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: examples(found=("searching “cat”", {"pictures": [_BRIEF], "tags": [_MAP_TAG]})),
+    200: examples(found=("searching “cat”", _FOUND)),
     **_FAILURES,
     **_SAME,
 }

@@ -433,13 +433,15 @@ class ExploreServices:
         *,
         limit: int = 50,
         map: str = "gallery",
+        hash: str | None = None,
         lang: str = "en",
         client: str | None = "",
     ) -> dict[str, Any]:
         """JSON-ready: pictures and tags by a few typed letters, best first."""
-        chart = self.chart(map)
+        chart = self.chart(map, hash)
         self._admit("search", client)
-        return chart.search(query[:MAX_QUERY], max(0, min(limit, MAX_NUMBERS)), lang)
+        found = chart.search(query[:MAX_QUERY], max(0, min(limit, MAX_NUMBERS)), lang)
+        return {"map": map, "hash": chart.hash, **found}
 
     # --- selections ------------------------------------------------------------------------------
 

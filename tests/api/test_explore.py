@@ -145,6 +145,13 @@ def test_a_picture_is_the_one_of_its_number(client: TestClient, hash: str) -> No
         assert image.getpixel((5, 5)) == galleries.colour(number)
 
 
+def test_what_is_found_is_of_the_map_that_was_asked(client: TestClient, hash: str) -> None:
+    found = client.get(f"{MAP}/search?q=cat&hash={hash}").json()
+    assert (found["map"], found["hash"]) == ("gallery", hash) and found["pictures"]
+    assert client.get(f"{MAP}/search?q=cat").json() == found
+    check_problem(client.get(f"{MAP}/search?q=cat&hash={'0' * 32}"), 409, "explore-stale")
+
+
 def test_a_brief_and_a_detail_agree(client: TestClient, hash: str) -> None:
     numbers = [5, 0, 71]
     briefs = client.get(f"{MAP}/pictures?numbers=5,0,71&hash={hash}").json()["pictures"]
