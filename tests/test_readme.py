@@ -137,6 +137,15 @@ def test_the_examples_of_maps_run(desk: Path, toy_bundle: Path) -> None:
     assert "2" in ran.stdout and "pca" in ran.stdout.lower()
 
 
+def test_the_notebook_example_runs(desk: Path, toy_bundle: Path) -> None:
+    for folder in ("exported", "assets"):
+        (desk / folder).symlink_to(ROOT / folder)
+    ran = run([sys.executable, "-c", code(section("Notebooks"), "python")], desk, toy_bundle)
+    assert ran.returncode == 0, ran.stderr
+    for name in ("map.html", "neighbours.html"):
+        assert "<html" in (desk / name).read_text(encoding="utf-8")
+
+
 def test_the_rest_examples_are_answered(desk: Path, address: str) -> None:
     answers = []
     for line in code(section("REST"), "bash").splitlines():
