@@ -43,9 +43,10 @@ BUILDING = "building"
 _WHOLE = "whole"
 _LOCK = "lock"
 
-# A part is written when it has so many pictures, or has taken so many seconds.
+# A part is written when it has so many pictures, or has taken so many seconds: of 100,000 pictures
+# there are fewer parts, each an open file, than a program may hold.
 _PART = 512
-_PART_SECONDS = 20.0
+_PART_SECONDS = 60.0
 # Pictures that are read ahead.
 _AHEAD = 12
 _MAX_CAPTION = 64 * 1024

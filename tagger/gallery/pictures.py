@@ -115,7 +115,8 @@ class Pictures:
     def _open(self, path: Path) -> None:
         file = path.open("rb")
         self._files.append(file)
-        if file.seek(0, io.SEEK_END) > _MAX_PACK:
+        length = file.seek(0, io.SEEK_END)
+        if length > _MAX_PACK:
             raise ValueError("a pack is too large")
         for info in _members(file):
             match = _MEMBER.fullmatch(info.filename)
@@ -126,6 +127,7 @@ class Pictures:
                 and info.compress_type == zipfile.ZIP_STORED
                 and info.file_size == info.compress_size
                 and 0 < info.file_size <= _MAX_PICTURE
+                and 0 <= info.header_offset < length
             )
             if not good:
                 raise ValueError("not a picture of this gallery")

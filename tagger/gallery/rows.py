@@ -45,6 +45,8 @@ class TagRows:
     tags: int
 
     def __post_init__(self) -> None:
+        # In wider numbers: differences of hostile ones would wrap around, and seem small.
+        lengths = np.diff(self.start.astype(np.int64)) if self.start.ndim == 1 else np.empty(0)
         good = (
             self.start.dtype == np.int32
             and self.tag.dtype in (np.int16, np.int32)
@@ -53,12 +55,12 @@ class TagRows:
             and len(self.start) > 0
             and self.start[0] == 0
             and self.start[-1] == len(self.tag) == len(self.probability)
-            and bool((np.diff(self.start) >= 0).all())
+            and bool(((lengths >= 0) & (lengths <= _MAX_A_ROW)).all())
             and bool(((self.tag >= 0) & (self.tag < self.tags)).all())
             # Written so that "not a number" fails, too.
             and bool(((self.probability >= 0) & (self.probability <= 1)).all())
         )
-        if not good or bool((np.diff(self.start) > _MAX_A_ROW).any()):
+        if not good:
             raise ValueError("no rows of tags")
         # Sorted, not by `unique`: of millions of pairs, nearly in order, that takes a tenth.
         pairs = np.sort(self.rows * self.tags + self.tag)
@@ -107,7 +109,13 @@ class TagRows:
 
     @classmethod
     def pack(cls, rows: Iterable[Sequence[tuple[int, float]]], tags: int) -> TagRows:
-        """Make them of the tags and probabilities of each picture."""
+        """Make them of the tags and probabilities of each picture.
+
+        Raises
+        ------
+        ValueError
+            If a number is not below `tags`, a probability not 0..1, or a tag there twice.
+        """
         lengths, numbers, values = [0], [], []
         for row in rows:
             lengths.append(len(row))
@@ -116,6 +124,8 @@ class TagRows:
         start = np.cumsum(lengths)
         if start[-1] >= 2**31:
             raise ValueError("too many tags")
+        if numbers and not 0 <= min(numbers) <= max(numbers) < tags:
+            raise ValueError("no such tag")  # before it overflows
         kind = np.int16 if tags <= np.iinfo(np.int16).max else np.int32
         return cls(
             start.astype(np.int32), np.array(numbers, kind), np.array(values, np.float16), tags

@@ -228,7 +228,7 @@ def test_another_file_by_that_name_is_refused(tmp_path: Path, text: str) -> None
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize("trick", ["packed", "number", "path", "twice", "html", "huge"])
+@pytest.mark.parametrize("trick", ["packed", "number", "path", "twice", "html", "huge", "far"])
 def test_packs_hold_nothing_but_the_pictures(tmp_path: Path, trick: str) -> None:
     made.write(tmp_path)
     path = tmp_path / "pictures-000.zip"
@@ -246,6 +246,11 @@ def test_packs_hold_nothing_but_the_pictures(tmp_path: Path, trick: str) -> None
         for name, data in members:
             packed = zipfile.ZIP_DEFLATED if trick == "packed" else zipfile.ZIP_STORED
             archive.writestr(name, data, packed)
+    if trick == "far":  # the directory says that the last one lies beyond the file
+        whole = bytearray(path.read_bytes())
+        at = whole.rindex(b"PK\x01\x02") + 42
+        whole[at : at + 4] = (2**32 - 16).to_bytes(4, "little")
+        path.write_bytes(whole)
     assert code(tmp_path) == "gallery-damaged"
 
 

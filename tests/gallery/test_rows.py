@@ -41,6 +41,21 @@ def test_what_holds_is_certain() -> None:
     assert TagRows.certain([[40_000]], 50_000).of(0) == [(40_000, 1.0)]
 
 
+@pytest.mark.parametrize("tag", [-1, TAGS, 2**15, 2**40])
+def test_no_other_tag_than_there_are(tag: int) -> None:
+    with pytest.raises(ValueError):
+        TagRows.certain([[1], [tag]], TAGS)
+
+
+def test_rows_that_go_once_around_all_numbers_are_refused() -> None:
+    # Each row seems to be short, and the last one ends where it should.
+    steps = np.arange(0, 2**32 + 1, 2**17, dtype=np.int64)
+    start = (steps % 2**32).astype(np.uint32).view(np.int32)
+    assert start[0] == start[-1] == 0
+    with pytest.raises(ValueError):
+        TagRows(start, np.empty(0, np.int16), np.empty(0, np.float16), TAGS)
+
+
 def test_there_is_no_picture_beyond_the_last() -> None:
     rows = TagRows.certain([[1]], TAGS)
     for n in (-1, 1):
@@ -64,6 +79,7 @@ def arrays(**changed: Any) -> tuple[Any, ...]:
         {"start": np.array([1, 2, 3], np.int32)},
         {"start": np.array([0, 4, 3], np.int32)},
         {"start": np.array([0, 2, 3], np.int64)},
+        {"start": np.array([[0, 2, 3]], np.int32)},
         {"start": np.array([], np.int32)},
         {"tag": np.array([1, TAGS, 1], np.int16)},
         {"tag": np.array([1, -1, 1], np.int16)},
