@@ -87,6 +87,30 @@ def test_about_names_the_model_and_its_data(toy_services: Services) -> None:
     assert "24個" in ui.about(toy_services, "ja")
 
 
+def test_the_page_says_in_one_sentence_what_its_tabs_do() -> None:
+    said = {
+        lang: {
+            (draw, explore): ui.lead(
+                SimpleNamespace(draw=draw or None, explore=explore or None), lang
+            )
+            for draw in (False, True)
+            for explore in (False, True)
+        }
+        for lang in ("en", "ja")
+    }
+    for word, lang in (("draw and watch", "en"), ("描いた", "ja")):
+        assert all((word in text) == draw for (draw, _), text in said[lang].items())
+    for word, lang in ((" map ", "en"), ("地図", "ja")):
+        assert all((word in text) == explore for (_, explore), text in said[lang].items())
+    assert all("kept" in text for text in said["en"].values())
+
+
+def test_those_who_only_list_the_page_are_told_the_same(toy_services: Services) -> None:
+    head = ui.launch_options(toy_services)["head"]
+    assert f'<meta name="description" content="{ui.lead(toy_services, "en")}">' in head
+    assert "{ display: none !important; }" in head
+
+
 def test_names_of_data_are_read_from_both_forms_and_disarmed() -> None:
     given = [
         "Plain Set 0.1",

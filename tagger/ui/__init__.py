@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -33,8 +34,8 @@ _KEEP_SECONDS = 600
 # Gradio sets a dot after its one link; page.css does not reach the footer.
 _HEAD = """
 <meta name="color-scheme" content="light dark">
-<meta name="description" content="Suggests tags for illustrations.">
-<style>footer .divider { display: none !important; }</style>
+<meta name="description" content="{description}">
+<style>footer .divider {{ display: none !important; }}</style>
 """
 
 
@@ -72,10 +73,14 @@ def build_app(services: Services) -> gr.Blocks:
 
 def launch_options(services: Services) -> dict[str, Any]:
     """Arguments for ``Blocks.launch`` that belong to the page's looks and languages."""
+    fixed = services.settings.language
     return {
         "theme": make_theme(),
         "css_paths": [STATIC / "page.css"],
-        "head": _HEAD,
+        # One language for all, as the title of the page.
+        "head": _HEAD.format(
+            description=escape(lead(services, "en" if fixed == "auto" else fixed))
+        ),
         "i18n": _i18n(services),
         "favicon_path": STATIC / "icon.svg",
         # Not "settings": its language switch knows Gradio's words, not those of our components.
@@ -94,15 +99,21 @@ def _i18n(services: Services) -> gr.I18n:
     for language in LANGUAGES:
         shown = language if fixed == "auto" else fixed
         words = PAGE[shown]
-        lead = words["lead"] if services.draw is None else words["lead_draw"]
         tables[language] = {
             "tab_tag": words["tab_tag"],
             "tab_draw": words["tab_draw"],
             "tab_explore": words["tab_explore"],
-            "header": f"# {words['title']}\n\n{lead}",
+            "header": f"# {words['title']}\n\n{lead(services, shown)}",
             "about": about(services, shown),
         }
     return gr.I18n(**tables)
+
+
+def lead(services: Services, lang: Language) -> str:
+    """What can be done on the page, as its tabs are, in one sentence; and what is kept."""
+    draw = "" if services.draw is None else "_draw"
+    explore = "" if services.explore is None else "_explore"
+    return PAGE[lang][f"lead{draw}{explore}"]
 
 
 def about(services: Services, lang: Language) -> str:

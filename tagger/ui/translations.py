@@ -23,6 +23,11 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "The picture is read on this server and not kept.",
         "lead_draw": "Read the tags of an illustration, or draw and watch it being named. "
         "Pictures are not kept, drawings only when you save them.",
+        "lead_explore": "Read the tags of an illustration, or walk a map on which like pictures "
+        "lie together. The pictures you give are not kept.",
+        "lead_draw_explore": "Read the tags of an illustration, draw and watch it being named, or "
+        "walk a map on which like pictures lie together. "
+        "Pictures are not kept, drawings only when you save them.",
         "model": "The model, {name}, knows {count} tags{data}. "
         "Photographs, paintings and crowded scenes are new to it: expect poor tags there.",
         "programs": "For programs there is a [REST API]({root}/api/docs).",
@@ -37,6 +42,11 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "lead": "イラストを置くと、合いそうなタグを十個示します。"
         "画像はこのサーバーで読むだけで、保存しません。",
         "lead_draw": "イラストにタグを付け、描いた絵が何かを当てます。"
+        "画像は保存せず、絵は保存を押したときだけ残します。",
+        "lead_explore": "イラストにタグを付け、似た画像が集まる地図を見て回れます。"
+        "渡された画像は保存しません。",
+        "lead_draw_explore": "イラストにタグを付け、描いた絵が何かを当て、"
+        "似た画像が集まる地図を見て回れます。"
         "画像は保存せず、絵は保存を押したときだけ残します。",
         "model": "モデル「{name}」は{count}個のタグを知っています{data}。"
         "写真、絵画、込み入った場面は学んでいないため、正しく付けられないことがあります。",
