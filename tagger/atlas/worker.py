@@ -216,12 +216,18 @@ class MapWorker:
         job = _Job({"do": "transform"}, [np.asarray(embeddings)], Future(), _first)
         return self._ask(job)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was ended; what is asked for from then on fails."""
+        with self._lock:
+            return self._closed
+
     def close(self) -> None:
         """End the process, whatever it is doing; what was asked for fails."""
         with self._lock:
             self._closed = True
             process, thread = self._process, self._thread
-        self._jobs.put(None)
+            self._jobs.put(None)
         if process is not None:
             process.kill()
         if thread is not None:
@@ -239,7 +245,8 @@ class MapWorker:
                 # The process ends with this thread, so it must be one that lasts.
                 self._thread = threading.Thread(target=self._serve, name="maps", daemon=True)
                 self._thread.start()
-        self._jobs.put(job)
+            # Before the mark of the end, or not at all: nobody is left to wait for ever.
+            self._jobs.put(job)
         return job.future
 
     def _serve(self) -> None:
@@ -265,7 +272,7 @@ class MapWorker:
             except _Broken as problem:
                 failed = True
                 self._note(str(problem))
-                if job.fallback is None or self._ending():
+                if job.fallback is None or self.closed:
                     raise
                 answer = self._call(job.fallback, job.arrays[:1])
             job.future.set_result(job.finish(*answer))
@@ -299,7 +306,7 @@ class MapWorker:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is None:
             return self._process
-        if self._ending():
+        if self.closed:
             raise OSError("closed")
         with self._lock:
             self._is_warm = False
@@ -318,13 +325,9 @@ class MapWorker:
         )
         with self._lock:
             self._process = process
-        if self._ending():  # meanwhile
+        if self.closed:  # meanwhile
             process.kill()
         return process
-
-    def _ending(self) -> bool:
-        with self._lock:
-            return self._closed
 
     def _end(self) -> None:
         with self._lock:
@@ -344,7 +347,7 @@ class MapWorker:
 
     def _note(self, problem: str) -> None:
         self._problem = problem
-        if problem:
+        if problem and not self.closed:  # its end on purpose is none
             _log.warning("map: %s", problem)
 
     # --- maps that were made before --------------------------------------------------------------

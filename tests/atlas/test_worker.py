@@ -175,6 +175,22 @@ def test_a_crash_is_no_end_pca_is_used_and_said(rows: np.ndarray) -> None:
     worker.close()
 
 
+@needs_proc
+def test_its_end_on_purpose_is_no_problem(
+    rows: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = MapWorker()
+    before = set(children(os.getpid()))
+    futures = [worker.fit(rows), worker.fit(rows, PCA)]
+    until(lambda: set(children(os.getpid())) - before)
+    worker.close()  # while it loads UMAP
+    assert worker.closed
+    for future in futures:
+        with pytest.raises(GalleryError):
+            future.result(timeout=60)
+    assert caplog.records == []
+
+
 def test_without_umap_pca_is_used_and_said(
     rows: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
