@@ -1,7 +1,7 @@
 """The collected drawings as a map of their own: those that were given with consent.
 
 It is made of what the recogniser sees in them, anew whenever there are more. A drawing that is
-taken back is gone from it at once.
+taken back has no picture any more at once, and no point some seconds later.
 """
 
 from __future__ import annotations
@@ -177,10 +177,18 @@ def collect(draw: DrawServices) -> Drawn | None:
 
 
 def fit(worker: MapWorker, embeddings: Floats, parameters: MapParameters | None = None) -> Atlas:
-    """Make a map beside the server or, where no process can be run, here by PCA."""
+    """Make a map beside the server or, where no process can be run, here by PCA.
+
+    Raises
+    ------
+    TaggerError
+        ``map-failed`` if the worker was closed meanwhile: nobody needs a map any more.
+    """
     try:
         return worker.fit(embeddings, parameters).result()
     except TaggerError as error:
+        if worker.closed:
+            raise
         _log.warning("the map is made by PCA: %s", error)
         return at_once(embeddings, parameters.dimensions if parameters else 2)
 

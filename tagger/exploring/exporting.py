@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tagger.errors import LimitError, RequestError, TaggerError
+from tagger.errors import LimitError, RequestError
 from tagger.exploring.chart import Chart
 from tagger.safetext import csv_text, file_stem, is_shown
 from tagger.tags import MAX_NAME_LENGTH, TagList, display_name
@@ -129,14 +129,22 @@ def entries(chart: Chart, mask: Bools, edits: Edits) -> Iterator[Entry]:
 
     A tag that is both added and removed is removed.
     """
+    new_of, gone_of = _by_picture(edits.add), _by_picture(edits.remove)
     for number in np.flatnonzero(mask).tolist():
         before = [chart.tags[tag].name for tag in chart.held(number)]
-        gone = {name for name, numbers in edits.remove.items() if number in numbers}
-        new = [name for name, numbers in edits.add.items() if number in numbers]
+        gone, new = set(gone_of.get(number, ())), new_of.get(number, ())
         added = tuple(name for name in new if name not in gone and name not in before)
         removed = tuple(name for name in before if name in gone)
         kept = tuple(name for name in before if name not in gone)
         yield Entry(number, kept + added, added, removed)
+
+
+def _by_picture(edits: Mapping[str, frozenset[int]]) -> dict[int, list[str]]:
+    names: dict[int, list[str]] = {}
+    for name, numbers in edits.items():
+        for number in numbers:
+            names.setdefault(number, []).append(name)
+    return names
 
 
 def write(file: BinaryIO, chart: Chart, mask: Bools, format: Format, edits: Edits) -> None:
@@ -160,6 +168,8 @@ def write(file: BinaryIO, chart: Chart, mask: Bools, format: Format, edits: Edit
     ------
     LimitError
         ``explore-too-many``, if an archive would hold more than `MAX_ARCHIVE` pictures.
+    GalleryError
+        ``gallery-damaged``, if one of them cannot be read any more.
     """
     if format == "json":
         _write_json(file, chart, mask, edits)
@@ -217,19 +227,21 @@ def _table(chart: Chart, chosen: Iterable[Entry]) -> bytes:
 
 def _write_zip(file: BinaryIO, chart: Chart, mask: Bools, edits: Edits) -> None:
     suffix = _SUFFIXES.get(chart.media_type, "img")
-    chosen = list(entries(chart, mask, edits))
+    chosen = []
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for entry in chosen:
+        for entry in entries(chart, mask, edits):
             try:
                 picture = chart.pictures.get(entry.number)
-            except TaggerError:  # taken back meanwhile
+            except RequestError:  # taken back meanwhile: nothing tells of it
                 continue
+            chosen.append(entry)
             stem = file_stem(chart.title(entry.number))
             name = f"pictures/{entry.number:06}{'-' if stem else ''}{stem}"
             archive.writestr(_member(f"{name}.{suffix}"), picture)
             archive.writestr(_member(f"{name}.txt"), _caption(entry.tags))
         archive.writestr(_member("tags.csv"), _table(chart, chosen), zipfile.ZIP_DEFLATED)
-        archive.writestr(_member("credits.txt"), _credits(chart, mask), zipfile.ZIP_DEFLATED)
+        there = [entry.number for entry in chosen]
+        archive.writestr(_member("credits.txt"), _credits(chart, there), zipfile.ZIP_DEFLATED)
 
 
 def _member(name: str) -> zipfile.ZipInfo:
@@ -248,9 +260,9 @@ def _caption_tag(name: str) -> str:
     return re.sub(r"\s*,\s*", " ", display_name(name))
 
 
-def _credits(chart: Chart, mask: Bools) -> str:
+def _credits(chart: Chart, numbers: Iterable[int]) -> str:
     counted: Counter[tuple[str, str, str]] = Counter()
-    for number in np.flatnonzero(mask).tolist():
+    for number in numbers:
         data = chart.metadata(number)
         author, licence, source = (
             " ".join(str(data.get(name) or "").split()) for name in ("author", "licence", "source")

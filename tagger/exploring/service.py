@@ -156,7 +156,7 @@ class ExploreServices:
         """Begin to open the gallery, unless that was begun before."""
         slot = self._slots["gallery"]
         with self._lock:
-            if slot.working or slot.chart is not None or slot.status == "failed" or self._closed:
+            if slot.working or slot.status != "loading" or self._closed:
                 return
             slot.working = True
         self._behind(self._open)
@@ -179,10 +179,13 @@ class ExploreServices:
             self._gallery.pictures.close()
 
     def _behind(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, name="explore", daemon=True)
         with self._lock:
+            if self._closed:
+                return
+            thread = threading.Thread(target=work, name="explore", daemon=True)
+            # Whoever waits for all threads finds only such as have begun.
+            thread.start()
             self._threads = [other for other in self._threads if other.is_alive()] + [thread]
-        thread.start()
 
     def _open(self) -> None:
         slot = self._slots["gallery"]
@@ -202,7 +205,8 @@ class ExploreServices:
                 return
             if atlas is None:
                 slot.status = "computing"
-                atlas = drawings.fit(self.worker, gallery.embeddings)
+                # Not the gallery's own, which it would keep: 100 MB for 100,000 pictures.
+                atlas = drawings.fit(self.worker, gallery.index.snapshot().embeddings)
             chart = Chart(
                 map="gallery",
                 name=gallery.name,
@@ -221,14 +225,20 @@ class ExploreServices:
             slot.chart = chart
             slot.status = "ready"
             chart.warm()
-        except TaggerError as error:
+        except Exception as error:
             slot.status = "failed"
-            _log.error("the gallery cannot be shown: %s", error)
-        except Exception:
-            slot.status = "failed"
-            _log.exception("the gallery cannot be shown")
+            self._report("the gallery cannot be shown", error)
         finally:
             slot.working = False
+
+    def _report(self, what: str, error: Exception) -> None:
+        """Log why a map is not there, unless it is because all ends."""
+        if self._closed:
+            return
+        if isinstance(error, TaggerError):
+            _log.error("%s: %s", what, error)
+        else:
+            _log.error(what, exc_info=error)
 
     # --- which maps ------------------------------------------------------------------------------
 
@@ -351,10 +361,7 @@ class ExploreServices:
         except Exception as error:
             if slot.chart is None:
                 slot.status = "failed"
-            if isinstance(error, TaggerError):
-                _log.error("the map of the drawings cannot be made: %s", error)
-            else:
-                _log.exception("the map of the drawings cannot be made")
+            self._report("the map of the drawings cannot be made", error)
         finally:
             slot.working = False
 
@@ -485,6 +492,9 @@ class ExploreServices:
         edits : object
             As somebody sent them: ``{"add": {"tag": [number, ...]}, "remove": {...}}``.
         """
+        if "drawings" in self._slots:
+            # What leaves the server tells of nothing that was taken back, however shortly before.
+            self._slots["drawings"].checked = -float("inf")
         chart = self.chart(map, hash)
         if format not in get_args(Format):
             reason = " or ".join(get_args(Format))
@@ -621,7 +631,8 @@ class ExploreServices:
         if first:
             # Whoever places one picture may well place another.
             with contextlib.suppress(GalleryError):
-                self.worker.warm(chart.index.snapshot().embeddings, chart.atlas)
+                # As they are kept, for the worker keeps them, too.
+                self.worker.warm(chart.index.snapshot().vectors[: len(chart)], chart.atlas)
         elif self._placement(chart) == "umap":
             try:
                 rows = self.worker.transform(embedding[None]).result(timeout=_PATIENCE)

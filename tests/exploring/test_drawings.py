@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
@@ -17,7 +18,7 @@ from tagger import strokes
 from tagger.atlas import Atlas, MapParameters, MapWorker
 from tagger.drawing import DrawServices
 from tagger.errors import RequestError, TaggerError
-from tagger.exploring import ExploreServices
+from tagger.exploring import ExploreServices, exporting, masks
 from tagger.exploring.drawings import FEW, SIDE, at_once
 from tagger.services import Services, build_services
 from tagger.settings import Settings
@@ -219,6 +220,40 @@ def test_what_is_taken_back_is_gone_at_once(
     draw.withdraw(BOB)
     clock.now += 60
     assert drawings(explore)["status"] == "empty"
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "zip"])
+def test_no_file_tells_of_what_is_taken_back(
+    opened: tuple[ExploreServices, DrawServices], format: str
+) -> None:
+    explore, draw = opened
+    save(draw, "level", by=BOB)
+    gone = save(draw, "upright")
+    mask = masks.encode(np.ones(2, np.bool_))
+    about = drawings(explore)
+    draw.delete(gone.id, ANN)  # and no time passes
+    file = io.BytesIO()
+    with pytest.raises(TaggerError):
+        explore.export(file, mask, format, map="drawings", hash=about["hash"])
+    assert file.getvalue() == b""
+
+
+def test_an_archive_tells_of_nothing_that_is_taken_back_while_it_is_written(
+    opened: tuple[ExploreServices, DrawServices],
+) -> None:
+    explore, draw = opened
+    save(draw, "level", by=BOB)
+    gone = save(draw, "upright")
+    drawings(explore)
+    chart = explore.chart("drawings")
+    draw.delete(gone.id, ANN)
+    file = io.BytesIO()
+    exporting.write(file, chart, np.ones(2, np.bool_), "zip", exporting.Edits())
+    with zipfile.ZipFile(file) as archive:
+        assert len(archive.namelist()) == 4
+        for name in archive.namelist():
+            assert "upright" not in name and b"upright" not in archive.read(name)
+        assert ": 1" in archive.read("credits.txt").decode()
 
 
 def test_a_picture_of_a_drawing_is_placed_among_drawings(

@@ -17,8 +17,8 @@ import pytest
 from tagger.atlas import Atlas, MapWorker, read_atlas
 from tagger.errors import GalleryError, LimitError, TaggerError
 from tagger.exploring import ExploreServices, build_explore
-from tagger.exploring.drawings import at_once
-from tagger.gallery.folder import FACTS, MAP, TAGS
+from tagger.exploring.drawings import at_once, fit
+from tagger.gallery.folder import FACTS, MAP, TAGS, write_gallery
 from tagger.services import Services
 from tagger.settings import DEFAULT_GALLERY, Settings
 from tests import galleries, toy
@@ -178,6 +178,29 @@ def test_where_no_process_can_be_run_the_map_is_made_here(
     shipped = make()
     shipped.settle()
     assert explore.chart().hash != shipped.chart().hash
+
+
+def test_no_map_is_made_for_nobody() -> None:
+    worker = MapWorker()
+    worker.close()
+    with pytest.raises(GalleryError):
+        fit(worker, np.eye(3, dtype=np.float32))
+
+
+def test_an_empty_gallery_is_opened_once(
+    make: Make, toy_gallery: Path, tmp_path: Path, exploring: Services
+) -> None:
+    folder = tmp_path / "empty"
+    write_gallery(folder, [], name="", model=exploring.hash, dimension=8, tags=len(toy.TAGS))
+    explore = make(gallery=str(folder))
+    explore.settle()
+    assert explore.about()["status"] == "empty" and code_of(explore.points) == "explore-empty"
+    # What comes to lie there later is seen by the next server.
+    shutil.rmtree(folder)
+    shutil.copytree(toy_gallery, folder)
+    assert explore.about()["status"] == "empty"
+    explore.settle()
+    assert explore.about()["status"] == "empty"
 
 
 def test_a_map_with_depth_has_one_more_column(
