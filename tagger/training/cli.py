@@ -80,6 +80,8 @@ def _train(argv: list[str]) -> int:
             "sketch_comparison",
             "sketch_tuning",
             "gallery",
+            "preference",
+            "preference_scores",
             "digits",
             "digits_index",
         ],
@@ -97,6 +99,15 @@ def _train(argv: list[str]) -> int:
         metavar="KEY=VALUE",
         help="any parameter of conf/base, for example recipe.epochs=60 (value in JSON or text)",
     )
+    liking = parser.add_argument_group("preference")
+    liking.add_argument(
+        "--ratings",
+        metavar="FILE",
+        help="one's own: a CSV of file,rating or left,right,winner (--out says where it goes)",
+    )
+    liking.add_argument(
+        "--ranker", metavar="FILE", help="preference_scores: whose scores go to --out, a CSV"
+    )
     tuning = parser.add_argument_group("sketch_tuning")
     tuning.add_argument(
         "--collection",
@@ -104,8 +115,8 @@ def _train(argv: list[str]) -> int:
     )
     tuning.add_argument(
         "--bundle",
-        help="the recogniser to begin with (default: exported/sketch); for embedding, the tagger "
-        "(default: exported/illustration)",
+        help="the recogniser to begin with (default: exported/sketch); for embedding and "
+        "preference, the tagger (default: exported/illustration)",
     )
     tuning.add_argument("--run", help="folder for progress.json and report.json")
     args = parser.parse_args(argv)
@@ -115,8 +126,13 @@ def _train(argv: list[str]) -> int:
     embeds = args.pipeline.startswith("embedding")
     if not tunes and (args.collection or args.run):
         parser.error("--collection and --run are for sketch_tuning")
-    if not tunes and not embeds and args.bundle:
-        parser.error("--bundle is for sketch_tuning and embedding")
+    likes = args.pipeline.startswith("preference")
+    if not tunes and not embeds and not likes and args.bundle:
+        parser.error("--bundle is for sketch_tuning, embedding and preference")
+    if args.ratings and (args.pipeline != "preference" or not args.out):
+        parser.error("--ratings is for preference, and --out says where the ranker goes")
+    if args.ranker and args.pipeline != "preference_scores":
+        parser.error("--ranker is for preference_scores")
     parameters: dict[str, Any] = {"data": str(Path(args.data).resolve()) if args.data else ""}
     words = ["python -m tagger train", args.pipeline]
     words += ["--data", shlex.quote(Path(args.data).name)] if args.data else []
@@ -130,12 +146,25 @@ def _train(argv: list[str]) -> int:
         where = {
             "embedding": "embedding.out",
             "gallery": "gallery.out",
+            "preference": "preference.out",
+            "preference_scores": "preference.scores",
             "sketch": "sketch.bundle.out",
         }
         _put(parameters, where.get(args.pipeline, "bundle.out"), args.out)
     if embeds and args.bundle:
         _put(parameters, "embedding.bundle", args.bundle)
         words += ["--bundle", shlex.quote(Path(args.bundle).name)]
+    if likes and args.bundle:
+        _put(parameters, "preference.bundle", args.bundle)
+        words += ["--bundle", shlex.quote(Path(args.bundle).name)]
+    if args.ratings:
+        _put(parameters, "preference.ratings", str(Path(args.ratings).resolve()))
+        _put(parameters, "preference.name", Path(args.ratings).stem)
+        # The published network is there to be compared with; it takes the most time.
+        _put(parameters, "preference.published.epochs", 0)
+        words += ["--ratings", shlex.quote(Path(args.ratings).name)]
+    if args.ranker:
+        _put(parameters, "preference.ranker", str(Path(args.ranker).resolve()))
     for item in args.set:
         key, sign, value = item.partition("=")
         if not sign:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
-from tagger.training.pipelines import digits, embedding, gallery, sketch, sketch_tuning, tagging
+from tagger.training.pipelines import (
+    digits,
+    embedding,
+    gallery,
+    preference,
+    sketch,
+    sketch_tuning,
+    tagging,
+)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -20,6 +28,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         "sketch_comparison": sketch.create_comparison(),
         "sketch_tuning": sketch_tuning.create_pipeline(),
         "gallery": gallery.create_pipeline(),
+        "preference": preference.create_pipeline(),
+        "preference_scores": preference.create_scores(),
         "digits": digits.create_pipeline(),
         "digits_index": digits.create_indexing(),
     }

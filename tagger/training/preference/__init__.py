@@ -1,0 +1,1 @@
+"""Learn which of two pictures people prefer: ratings, pairs, networks, figures."""
