@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import types
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from tagger import cli, cli_output
 from tagger.cli_output import Progress, cell_width, replacing_text, screen_text
 from tagger.safetext import csv_text
 from tests import toy
+from tests.command_line import Run, runner
 from tests.fakes import picture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,8 +37,6 @@ def expected(color: tuple[int, int, int]) -> list[str]:
 
 CAPTION = ", ".join(name.replace("_", " ") for name in expected(SKY))
 
-Run = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def run(
@@ -47,16 +45,7 @@ def run(
     """Run a command; gives exit code, standard output and standard error."""
     monkeypatch.setenv("TAGGER_BUNDLE", str(toy_bundle))
     monkeypatch.setenv("TAGGER_THREADS", "1")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        try:
-            code = cli.main([str(argument) for argument in arguments])
-        except SystemExit as error:
-            code = int(error.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture

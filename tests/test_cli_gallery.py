@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tagger import cli
 from tagger.atlas import Atlas, MapParameters, MapWorker, hash_embeddings, trustworthiness
 from tagger.gallery import open_gallery
+from tests.command_line import Run, runner
 from tests.fakes import picture
 
 ROOT = Path(__file__).resolve().parents[1]
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -36,16 +34,7 @@ def run(
     monkeypatch.setenv("TAGGER_BUNDLE", str(toy_bundle))
     monkeypatch.setenv("TAGGER_THREADS", "1")
     monkeypatch.setenv("TAGGER_DATA_DIR", str(tmp_path / "data"))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        try:
-            code = cli.main(["gallery", *(str(argument) for argument in arguments)])
-        except SystemExit as error:
-            code = int(error.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return runner(capsys, "gallery")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from tagger import cli, cli_index
 from tagger.similarity import Index
 from tests import toy
+from tests.command_line import Run, runner
 from tests.fakes import picture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,8 +29,6 @@ COLOURS = {
     "blues/sky.png": (128, 200, 255),
     "green.png": (0, 255, 0),
 }
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -43,16 +42,7 @@ def run(
     monkeypatch.setenv("TAGGER_BUNDLE", str(toy_bundle))
     monkeypatch.setenv("TAGGER_THREADS", "1")
     monkeypatch.setenv("TAGGER_DATA_DIR", str(tmp_path / "data"))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        try:
-            code = cli.main(["index", *(str(argument) for argument in arguments)])
-        except SystemExit as error:
-            code = int(error.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return runner(capsys, "index")
 
 
 @pytest.fixture

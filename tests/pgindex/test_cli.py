@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tagger import cli
 from tagger.pgindex import PgIndex
 from tagger.similarity import Index
+from tests.command_line import Run, runner
 from tests.fakes import picture
-
-Run = Callable[..., tuple[int, str, str]]
 
 COLOURS = {"red.png": (255, 0, 0), "rose.png": (255, 60, 60), "blue.png": (0, 0, 255)}
 
@@ -28,13 +25,7 @@ def run(
     """Run a command; gives exit code, standard output and standard error."""
     monkeypatch.setenv("TAGGER_BUNDLE", str(toy_bundle))
     monkeypatch.setenv("TAGGER_DATA_DIR", str(tmp_path / "data"))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = cli.main(["index", *(str(argument) for argument in arguments)])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return runner(capsys, "index")
 
 
 @pytest.fixture
