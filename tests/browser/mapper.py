@@ -18,7 +18,18 @@ from tagger.ui.map_words import map_words
 from tagger.ui.plotly_js import find_script
 
 ORIGIN = "http://map.test"
-EVENTS = ("ready", "renderer", "fallback", "mode", "hover", "leave", "click", "empty", "select")
+EVENTS = (
+    "ready",
+    "renderer",
+    "fallback",
+    "mode",
+    "view",
+    "hover",
+    "leave",
+    "click",
+    "empty",
+    "select",
+)
 
 RED, GREEN, BLUE = (200, 30, 30), (20, 140, 60), (40, 80, 220)
 PALETTE = [f"rgb{colour}" for colour in (RED, GREEN, BLUE)]

@@ -393,6 +393,50 @@ def test_two_fingers_pinch_and_one_moves(open_map: Open) -> None:
     assert [n for n, on in enumerate(told["mask"]) if on] == [number]
 
 
+def test_a_finger_scrolls_the_page_until_the_map_was_brought_nearer(open_map: Open) -> None:
+    mapper = open_map(width=390, height=844)
+    show_grid(mapper)
+    mapper.do("document.body.style.height = '3000px'")
+    before = mapper.places()
+    up = [[(200.0, 400.0 - 20 * i)] for i in range(12)]
+    mapper.touch(*up)
+    mapper.page.wait_for_function("scrollY > 100")
+    assert mapper.places() == pytest.approx(before)
+    assert mapper.told("click") == []
+    mapper.do("scrollTo(0, 0)")
+    # Sideways it moves the map, which has nothing to scroll there.
+    mapper.touch([(200.0, 200.0)], [(230.0, 200.0)], [(260.0, 202.0)])
+    assert mapper.places()[20] == pytest.approx(before[20] + (60, 2), abs=1)
+    # Brought nearer, or with the lasso in hand, the map has every way to itself.
+    mapper.tool("reset")
+    mapper.tool("lasso")
+    mapper.touch(*up, [(60.0, 180.0)], [(60.0, 400.0)])
+    mapper.wait_for("select")
+    mapper.tool("pan")
+    mapper.tool("in")
+    near, top = mapper.places(), mapper.do("scrollY")
+    mapper.touch(*up)
+    assert mapper.places()[20] == pytest.approx(near[20] - (0, 220), abs=1)
+    assert mapper.do("scrollY") == top
+
+
+def test_the_points_in_view_are_told_where_they_are_few(open_map: Open) -> None:
+    mapper = open_map()
+    show_grid(mapper)
+    assert mapper.do("map.inView(47)") == []
+    assert mapper.do("map.inView(48)") == list(range(48))
+    views = len(mapper.told("view"))
+    mapper.do("map.zoomTo([9, 10, 17, 18])")
+    mapper.wait_for("view", more_than=views)
+    box = mapper.page.locator(".frame").bounding_box()
+    assert box is not None
+    places = mapper.places()
+    inside = ((places >= 0) & (places <= (box["width"], box["height"]))).all(axis=1)
+    assert mapper.do("map.inView(48)") == np.flatnonzero(inside).tolist()
+    mapper.do("map.setVisible(Uint8Array.from({length: 48}, (_, n) => n === 9))")
+    assert mapper.do("map.inView(48)") == [9]
+
+
 @pytest.mark.parametrize("renderer", RENDERERS)
 def test_the_map_goes_where_it_is_sent(open_map: Open, renderer: str) -> None:
     mapper = open_map()

@@ -14,6 +14,7 @@ const ExploreMap = (() => {
   const STEP = 1.5; // of the buttons and keys that zoom
   const GLIDE = 260; // milliseconds of a change of view
   const FALL = 700; // milliseconds of a pin's
+  const NEARER = 1.02; // scale, beside that of the whole map, from which one has come nearer
   const REACH = { mouse: 9, pen: 12, touch: 22 }; // pixels from which a point is meant
 
   const element = (tag, className) => {
@@ -70,6 +71,7 @@ const ExploreMap = (() => {
     let size = { width: 0, height: 0 };
     let view = { x: 0, y: 0, scale: 1 };
     let whole = view; // that shows all points
+    let shownView = null; // that was last told of
     let fresh = false; // points that have not been painted yet
     let glide = null; // {from, to, start}
     let frame = 0;
@@ -167,6 +169,11 @@ const ExploreMap = (() => {
         emit('renderer', { renderer: used.name });
       }
       if (paintMarks(now) || glide) repaint();
+      if (!glide && shownView !== view) {
+        shownView = view;
+        letPass();
+        emit('view');
+      }
       if (fresh) {
         fresh = false;
         root.dataset.ready = 'true';
@@ -176,6 +183,12 @@ const ExploreMap = (() => {
     const repaint = () => { frame ||= requestAnimationFrame(paint); };
 
     // --- the view ---
+
+    /** A finger that goes up or down scrolls the page, until somebody has come nearer to the map. */
+    const letPass = () => {
+      const pass = mode === 'pan' && !room && view.scale <= whole.scale * NEARER;
+      over.dataset.pass = String(pass);
+    };
 
     const within = (scale) =>
       Math.min(whole.scale * CLOSEST, Math.max(whole.scale * FARTHEST, scale));
@@ -273,6 +286,7 @@ const ExploreMap = (() => {
       begin() { glide = null; },
       point(x, y, kind) { if (!glide) hover(pointAt(x, y, kind)); },
       leave() { hover(-1); },
+      passes: () => over.dataset.pass === 'true',
       pan(dx, dy) { look(MapSpace.movedBy(view, dx, dy)); },
       turn: turnBy,
       pinch(from, to) {
@@ -325,6 +339,7 @@ const ExploreMap = (() => {
       const other = mode !== next;
       mode = next;
       over.dataset.mode = mode;
+      letPass();
       tools.press(mode);
       if (other) emit('mode', { mode });
     };
@@ -386,7 +401,7 @@ const ExploreMap = (() => {
     resize();
 
     const map = {
-      /** `name`: ready, renderer, fallback, mode, hover, leave, click, empty, select. */
+      /** `name`: ready, renderer, fallback, mode, view, hover, leave, click, empty, select. */
       on(name, listener) {
         listeners.set(name, [...(listeners.get(name) ?? []), listener]);
         return map;
@@ -397,6 +412,18 @@ const ExploreMap = (() => {
       /** Where a point, or a place of the plane, is in pixels of the root. */
       pixels(place) {
         return known(place) ? at(place) : pixelsOf(place);
+      },
+      /** The points that can be seen; none of them where they are more than `most`. */
+      inView(most) {
+        const numbers = [];
+        const [left, top] = MapSpace.toData(view, size, 0, 0);
+        const [right, bottom] = MapSpace.toData(view, size, size.width, size.height);
+        for (let n = 0; n < points.count; n++) {
+          if (flat.x[n] < left || flat.x[n] > right || flat.y[n] < bottom || flat.y[n] > top) continue;
+          if (visible && !visible[n]) continue;
+          if (numbers.push(n) > most) return [];
+        }
+        return numbers;
       },
       /** New points; what was selected, hidden, focused and marked is forgotten. */
       setPoints({ count, x, y, z = null }) {

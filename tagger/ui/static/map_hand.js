@@ -9,6 +9,7 @@ const MapHand = (() => {
    * @param {() => void} acts.begin  something is pressed
    * @param {(x, y, kind) => void} acts.point  the pointer is here, nothing pressed
    * @param {() => void} acts.leave  it is nowhere, or busy
+   * @param {() => boolean} acts.passes  fingers may scroll the page (touch-action says which way)
    * @param {(dx, dy) => void} acts.pan
    * @param {(dx, dy) => void} acts.turn
    * @param {(from, to) => void} acts.pinch  two fingers, as {x, y, far}: their middle and distance
@@ -71,7 +72,12 @@ const MapHand = (() => {
       }
       if (!deed.moved) {
         const still = STILL[event.pointerType] ?? STILL.mouse;
-        if (Math.hypot(x - deed.from[0], y - deed.from[1]) < still) return;
+        const [across, down] = [Math.abs(x - deed.from[0]), Math.abs(y - deed.from[1])];
+        if (Math.hypot(across, down) < still) return;
+        if (event.pointerType === 'touch' && down > across && acts.passes()) {
+          abandon(); // the page scrolls
+          return;
+        }
         deed.moved = true;
         over.dataset.deed = deed.kind;
         acts.leave();
@@ -137,7 +143,8 @@ const MapHand = (() => {
       acts.zoom(Math.exp(-amount * (event.ctrlKey ? 0.01 : 0.0022)), ...place(event));
     }, { passive: false });
     over.addEventListener('touchstart', (event) => {
-      if (event.cancelable) event.preventDefault(); // not while the page is being scrolled
+      // Not while the page is being scrolled, nor where it may be.
+      if (event.cancelable && !(acts.passes() && event.touches.length === 1)) event.preventDefault();
     }, { passive: false });
 
     return {
