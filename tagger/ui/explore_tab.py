@@ -57,7 +57,7 @@ TEMPLATE = f"""
 <section class="ex-stage" data-state="loading" data-label="map">
   <div class="ex-map"></div>
   <div class="ex-hover" aria-hidden="true" hidden>
-    <img class="ex-hover-picture" alt="">
+    <img class="ex-hover-picture" alt="" decoding="sync" fetchpriority="high">
     <div class="ex-hover-words">
       <strong class="ex-hover-title"></strong>
       <span class="ex-hover-tags"></span>
@@ -207,6 +207,7 @@ SCRIPTS = (
     "picker.js",
     *MAP_SCRIPTS,
     "explore_data.js",
+    "explore_ahead.js",
     "explore_edits.js",
     "explore_legend.js",
     "explore_list.js",

@@ -7,9 +7,11 @@ page chooses it there only when the address asks with ``?renderer=webgl``).
 
 Printed are, in milliseconds: from the click on the tab until the points are painted and can be
 pointed at, and until the renderer that was asked for has painted them (plotly's script included);
-from a movement of the pointer to the card that names the point, and to its picture; the frames of
-a drag; and from the end of a lasso to the selection as painted, and to what the set shares, as the
-server counts it. And the bytes that came for the points.
+from a movement of the pointer to the card that names the point, and to its picture, of a pointer
+that jumps all over the map; the same picture of one that walks through it, and how much of that
+was waiting for the picture alone; the frames of a drag; and from the end of a lasso to the
+selection as painted, and to what the set shares, as the server counts it. And the bytes that came
+for the points.
 """
 
 from __future__ import annotations
@@ -83,9 +85,9 @@ async () => {
     while (!test() && performance.now() < end) await new Promise((done) => setTimeout(done, 1));
     return performance.now();
   };
-  const result = { hover: [], picture: [], drag: [] };
+  const result = { hover: [], picture: [], walk: [], late: [], drag: [] };
 
-  // The pointer goes from point to point.
+  // The pointer jumps all over the map: nothing can be known before.
   let last = '';
   for (let i = 0; i < 400 && result.hover.length < 40; i++) {
     const turn = i * 2.4;
@@ -99,6 +101,24 @@ async () => {
     result.hover.push(performance.now() - start);
     result.picture.push(await until(() => picture.complete && picture.naturalWidth) - start);
     await shown();
+  }
+
+  // It walks as a hand does that looks: a pixel or so a frame, and the map tells what is next to
+  // it. Pictures seen before do not count.
+  const seen = new Set();
+  for (let i = 0; i < 700; i++) {
+    const [across, down] = [0.3 + 0.4 * i / 700, 0.5 + 0.12 * Math.sin(i / 60)];
+    const start = performance.now();
+    send('pointermove', box.width * across, box.height * down);
+    if (!card.hidden && !seen.has(card.dataset.number)) {
+      seen.add(card.dataset.number);
+      await shown();
+      const carded = performance.now();
+      const pictured = await until(() => picture.complete && picture.naturalWidth);
+      result.walk.push(pictured - start);
+      result.late.push(pictured - carded);
+    }
+    await frame();
   }
 
   tool('pan');
@@ -143,8 +163,8 @@ async () => {
 """
 
 _HEADER = (
-    "| points | renderer | usable after | painted by it after | card | its picture "
-    "| frame of a drag | lasso (points) | what they share | bytes a point (sent) |"
+    "| points | renderer | usable after | painted by it after | card | its picture | on a walk "
+    "| waited for it | frame of a drag | lasso (points) | what they share | bytes a point (sent) |"
 )
 
 
@@ -158,6 +178,8 @@ class Figures:
     painted: float
     hover: tuple[float, ...]
     picture: tuple[float, ...]
+    walk: tuple[float, ...]
+    late: tuple[float, ...]
     drag: tuple[float, ...]
     lasso: float
     selected: int
@@ -175,7 +197,8 @@ class Figures:
 
         return (
             f"| {self.count:,} | {self.renderer} | {self.usable:.0f} ms | {self.painted:.0f} ms "
-            f"| {pair(self.hover)} | {pair(self.picture)} | {pair(self.drag)} "
+            f"| {pair(self.hover)} | {pair(self.picture)} | {pair(self.walk)} | {pair(self.late)} "
+            f"| {pair(self.drag)} "
             f"| {self.lasso:.0f} ms ({self.selected:,}) | {self.shared:.0f} ms "
             f"| {self.bytes_read / self.count:.1f} ({self.bytes_sent / self.count:.1f}) |"
         )
@@ -204,6 +227,8 @@ def visit(browser: Browser, url: str, count: int, renderer: str, share: float) -
         painted=seen[renderer],
         hover=tuple(done["hover"]),
         picture=tuple(done["picture"]),
+        walk=tuple(done["walk"]),
+        late=tuple(done["late"]),
         drag=tuple(done["drag"]),
         lasso=done["lasso"],
         selected=done["selected"],

@@ -55,11 +55,10 @@ def explore_url(
 
 @pytest.fixture
 def begin(visit: Visit, explore_url: str) -> Begin:
-    """Open the tab as somebody. The large script of plotly is not fetched unless a test says so."""
+    """Open the tab as somebody, without the large script of plotly: test_map.py proves it."""
 
-    def open_tab(*, renderer: str = "canvas", **kind: object) -> Explorer:
-        at = f"{explore_url}?renderer={renderer}" if renderer else explore_url
-        person = visit(at, **kind)
+    def open_tab(**kind: object) -> Explorer:
+        person = visit(f"{explore_url}?renderer=canvas", **kind)
         person.page.evaluate("localStorage.clear()")  # of whoever came before
         return Explorer(person)
 
@@ -195,13 +194,8 @@ def test_colours_are_a_legend_that_filters_and_counts(begin: Begin) -> None:
 # --- sets -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("renderer", ["canvas", "webgl"])
-def test_a_lasso_tells_what_its_pictures_share_and_exports_them(
-    begin: Begin, renderer: str
-) -> None:
-    explorer = begin(renderer=renderer)
-    # The same with plotly, once its script has come.
-    expect(explorer.at("map")).to_have_attribute("data-renderer", renderer)
+def test_a_lasso_tells_what_its_pictures_share_and_exports_them(begin: Begin) -> None:
+    explorer = begin()
     spots = explorer.spots()
     x = float(np.sort(spots[:, 0])[COUNT // 3 : COUNT // 3 + 2].mean())
     (left, top), bottom = spots.min(axis=0) - 14, spots[:, 1].max() + 14
@@ -220,8 +214,6 @@ def test_a_lasso_tells_what_its_pictures_share_and_exports_them(
     )
     assert shared.count() == min(8, len(said["shared"]))
     expect(explorer.at("tile")).to_have_count(len(inside))
-    if renderer == "webgl":
-        return
 
     button = explorer.page.locator("#explore-tab [data-format=csv]")
     name, content = explorer.save(button)
@@ -433,13 +425,44 @@ def test_maps_that_come_late_fail_change_or_are_empty(visit: Visit, explore_url:
     explorer.message.get_by_role("button", name="Try again").click()
     expect(explorer.at("list-count")).to_contain_text("“cat”")
 
-    # A map that has changed is loaded anew, without a word of blame.
+    # What was searched on a map that has been left is not taken for an answer on the next one.
+    held: list[Route] = []
+    person.page.route(searches, lambda route: held.append(route))
+    explorer.at("query").fill("grass")
+    person.wait_until(lambda: held)
+    person.page.get_by_role("radio", name="Drawings").check()
+    expect(stage).to_have_attribute("data-state", "empty")
+    explorer.at("cover-act").click()
+    explorer.wait_for_map()
+    with person.page.expect_response(searches):
+        held[0].continue_()
+    person.page.unroute(searches)
+    explorer.at("query").press("ArrowDown")
+    expect(explorer.rows.first).to_be_focused()
+    expect(explorer.at("list-count")).to_have_text("All 72 pictures")
+
+    # A picture that does not come leaves the one that is there, until it is asked for again.
     details = re.compile(r"/map/pictures/\d+\?")
+    first = explorer.lonely()
+    second = next(n for n in explorer.numbers() if n != first)
+    explorer.click(first)
+    person.page.route(details, lambda route: route.abort())
+    explorer.tab("list").click()
+    explorer.at("list").locator(f"[data-number='{second}']").click()
+    expect(explorer.message).to_contain_text("did not answer")
+    expect(stage).to_have_attribute("data-focus", str(first))
+    expect(explorer.at("forward")).to_be_enabled()
+    person.page.unroute(details)
+    explorer.message.get_by_role("button", name="Try again").click()
+    explorer.wait_for_detail(second)
+    explorer.at("back").click()
+    explorer.wait_for_detail(first)
+
+    # A map that has changed is loaded anew, without a word of blame.
     stale = {"status": 409, "detail": "The map has changed.", "code": "explore-stale"}
     person.page.route(details, lambda route: route.fulfill(status=409, json=stale))
-    first = explorer.lonely()
     with person.page.expect_response(FACTS):
-        person.page.mouse.click(*explorer.spots()[first])
+        person.page.mouse.click(*explorer.spots()[second])
     person.page.unroute(details)
     expect(explorer.at("list-count")).to_have_text("All 72 pictures")
     explorer.wait_for_map()
@@ -453,7 +476,16 @@ def test_maps_that_come_late_fail_change_or_are_empty(visit: Visit, explore_url:
 def test_a_tag_leads_to_its_pictures_and_a_picture_to_its_place(
     visit: Visit, explore_url: str
 ) -> None:
-    person = visit(f"{explore_url}?renderer=canvas")
+    person = visit(f"{explore_url}?renderer=webgl")
+    scripts: list[str] = []
+
+    def answer(route: Route) -> None:
+        """The large script is served; a small one that fails comes instead of it."""
+        scripts.append(route.fetch().text())
+        body = "window.Plotly = {react() { throw new Error('no'); }, purge() {}};"
+        route.fulfill(content_type="text/javascript", body=body)
+
+    person.page.route(re.compile("/explore/plotly.js"), answer)
     person.drop(("rose.png", picture((220, 60, 110))))
     [first, *_] = person.read_tags()
     person.page.get_by_role("button", name=f"See pictures with “{first}” on the map").click()
@@ -466,6 +498,9 @@ def test_a_tag_leads_to_its_pictures_and_a_picture_to_its_place(
     person.page.get_by_role("button", name="See it on the map").click()
     explorer.wait_for_detail("mine")
     expect(explorer.at("detail-body")).to_contain_text("rose.png")
+    # The map has asked for plotly where it is, and goes on without.
+    expect(explorer.at("map")).to_have_attribute("data-fallback", "plotly-failed")
+    assert [len(text) > 1_000_000 for text in scripts] == [True]
 
 
 # --- everybody ------------------------------------------------------------------------------------
@@ -492,3 +527,7 @@ def test_a_phone_in_japanese_and_in_the_dark(begin: Begin) -> None:
         box = button.bounding_box()
         assert min(box["width"], box["height"]) >= 24, button.get_attribute("class")
     assert illegible(explorer) == []
+    # Lying on its side, the screen keeps a place beside the map from which the page scrolls.
+    page.set_viewport_size({"width": 844, "height": 390})
+    box = explorer.at("stage").bounding_box()
+    assert box["height"] < 0.8 * 390

@@ -6,9 +6,12 @@
 const base = new URL((window.gradio_config?.root ?? new URL('.', document.baseURI).href) + '/');
 const ALL_BRIEFS = 4_000; // up to so many pictures, what is said of them is fetched ahead
 const NEAR = 24; // pictures around the pointer that are fetched ahead
+const KEPT = 300; // pictures that are kept decoded
+const FEW = 150; // in view: all of them are fetched ahead
+const AHEAD_REST = 40; // milliseconds between two looks at what is around the pointer
+const VIEW_REST = 150; // milliseconds of rest before one at what is in view
 const TYPING = 120; // milliseconds of rest before a search is sent
 const LOOK_AGAIN = 1_500; // milliseconds between two looks at a map that is being made
-const FOUND_TAGS = 8;
 
 const stage = find('.ex-stage');
 const root = find('.ex-map');
@@ -207,20 +210,15 @@ const legend = createLegend({
   },
 });
 
-const plain = (text) => text.normalize('NFKC').toLowerCase().replaceAll('_', ' ');
 const tagPicker = createPicker(find('.ex-tag'), find('#ex-tag-list'), {
   async ask(text) {
-    const fits = (test) => facts.tags.filter(({ name, label }) => test(plain(name)) || test(plain(label)));
-    const wanted = plain(text);
-    const found = [...fits((word) => word.startsWith(wanted)), ...fits((word) => word.includes(wanted))];
-    return [...new Set(found)].slice(0, FOUND_TAGS)
+    return fitting(facts.tags, text, FOUND_TAGS)
       .map(({ tag, name, label }) => ({ word: name, label, tag, learnt: false }));
   },
   changed() { /* nothing depends on it before one is chosen */ },
   chosen: ({ tag }) => seeTag(tag),
   entered() {
-    const wanted = plain(tagPicker.text);
-    const exact = facts?.tags.find(({ name, label }) => [name, label].some((word) => plain(word) === wanted));
+    const exact = named(facts?.tags ?? [], tagPicker.text);
     if (exact) seeTag(exact.tag);
   },
   free: false,
@@ -273,7 +271,8 @@ function showCard({ number, x, y }) {
       .then(() => { if (shownNumber === number) fillCard(number); })
       .catch(() => {});
   }
-  fetchAround(number);
+  ahead.use(number);
+  fetchAround();
 }
 function hideCard() {
   shownNumber = -1;
@@ -294,26 +293,29 @@ function around(n, most = NEAR) {
   }
   return near.map(([, other]) => other);
 }
-const ahead = new Map(); // address -> picture, so that it stays in the browser's memory
+const ahead = createAhead({ address: image, most: KEPT });
 let aheadTimer = 0;
-function fetchAround(n) {
-  clearTimeout(aheadTimer);
-  // Not under a pointer that flies over the map.
+/** Not at every one of the points that a pointer flies over, but also while it does. */
+function fetchAround() {
+  if (aheadTimer) return;
   aheadTimer = setTimeout(() => {
-    if (!points || n >= points.count) return;
-    for (const other of around(n)) {
-      const address = image(other);
-      if (ahead.has(address)) continue;
-      const picture = new Image();
-      picture.src = address;
-      ahead.set(address, picture);
-    }
-    for (const address of [...ahead.keys()].slice(0, Math.max(0, ahead.size - 400))) ahead.delete(address);
-  }, 60);
+    aheadTimer = 0;
+    if (!points || shownNumber < 0 || shownNumber >= points.count) return;
+    ahead.want([shownNumber, ...around(shownNumber)]);
+  }, AHEAD_REST);
 }
-
 map.on('hover', showCard);
 map.on('leave', hideCard);
+let viewTimer = 0;
+map.on('view', () => {
+  clearTimeout(viewTimer);
+  viewTimer = setTimeout(() => {
+    if (!points || !here()) return;
+    const seen = map.inView(FEW);
+    ahead.want(seen);
+    briefs.want(seen).catch(() => {});
+  }, VIEW_REST);
+});
 map.on('empty', hideCard);
 map.on('click', ({ number }) => openPicture(number));
 map.on('select', ({ mask, count }) => {
@@ -395,7 +397,8 @@ function showList() {
   find('.ex-list-count').textContent = all
     ? say(visible ? 'list_shown' : 'list_all', { count: amount(shown.length) })
     : listed.kind === 'tag' ? say(whole.length ? 'list_tag' : 'list_tag_none', told)
-      : say(!whole.length && !listed.tags.length ? 'list_none' : listed.more ? 'list_first' : 'list_found', told);
+      : !whole.length ? say(listed.tags.length ? 'list_tags_only' : 'list_none', told)
+        : say(listed.more ? 'list_first' : 'list_found', told);
   find('.ex-clear').hidden = all;
   find('.ex-select-found').hidden = !shown.length || (all && !visible);
   find('.ex-list-hidden').textContent = !all && hidden ? say('list_hidden', { count: amount(hidden) }) : '';
@@ -474,7 +477,7 @@ query.addEventListener('keydown', async (event) => {
     const text = query.value.trim();
     if (text && (listed.kind !== 'query' || listed.query !== text)) await search();
     // A tag by its very name is what was meant; else the first picture.
-    const exact = listed.tags?.find(({ name, label }) => [name, label].some((word) => plain(word) === plain(text)));
+    const exact = named(listed.tags ?? [], text);
     if (event.key === 'Enter' && exact) await seeTag(exact.tag);
     list.focus();
   }
@@ -495,6 +498,7 @@ async function seeTag(tag) {
 const fileInput = find('.ex-file');
 let placing = 0;
 async function place(file) {
+  const name = mapName;
   hideProblem();
   if (file.size > props.max_bytes) {
     showProblem(say('too_large', { size: bytes(file.size), limit: bytes(props.max_bytes) }));
@@ -505,14 +509,15 @@ async function place(file) {
   news.textContent = say('mine_reading', { name: file.name });
   let answer = null;
   try {
-    answer = await source.place(mapName, file);
+    answer = await source.place(name, file);
   } catch (error) {
     if (mine === placing) failed(error, () => place(file));
   }
   if (mine !== placing) return;
   stage.dataset.busy = '';
   if (!answer) return;
-  if (answer.hash !== hash()) await loadMap(mapName, { quiet: true }); // its numbers are of another map
+  if (answer.hash !== hash()) await loadMap(name, { quiet: true }); // its numbers are of a newer map
+  if (answer.hash !== hash()) return; // which has changed again, or did not come: that is said
   learnTags(answer.tags);
   showTab('detail');
   await detail.open({ mine: { name: file.name, url: URL.createObjectURL(file), answer } });
@@ -557,6 +562,7 @@ function cover(state, line = '', act = '') {
   find('.ex-cover-line').textContent = line;
   find('.ex-cover-act').hidden = !act;
   find('.ex-cover-act').textContent = act;
+  root.inert = state !== 'ready'; // what is covered cannot be used by keys either
   stage.setAttribute('aria-busy', String(state === 'loading' || state === 'computing'));
 }
 find('.ex-cover-act').addEventListener('click', () =>
@@ -588,6 +594,10 @@ let waiting = 0;
 async function loadMap(name, { quiet = false } = {}) {
   clearTimeout(waiting);
   const mine = ++looking;
+  if (name !== mapName) {
+    placing++; // on a map that is left
+    stage.dataset.busy = '';
+  }
   if (!quiet || name !== mapName) cover('loading', say('loading'));
   hideCard();
   hideProblem();
@@ -651,6 +661,9 @@ async function useMap(name, found, decoded, z) {
   set.showChanges();
   showAbout();
   await Promise.all([legend.load(facts, points), shown]);
+  clearTimeout(typing);
+  typed++; // what is being searched is of the numbers before
+  listPane.removeAttribute('aria-busy');
   listed = { kind: 'all' };
   query.value = '';
   showList();

@@ -4,10 +4,24 @@
  * come as bytes, what is said of a picture in batches, when it is asked for, and is kept.
  */
 const MOST_BRIEFS = 200; // of one request
+const FOUND_TAGS = 8; // that are offered for a word
 const GIVEN = 255; // in a tag's column: given by people; below, 254 times the probability
 
 /** A number as the reader's language writes it. */
 const amount = (count) => count.toLocaleString(lang);
+
+/** A word as it is compared with another one. */
+const plain = (text) => text.normalize('NFKC').toLowerCase().replaceAll('_', ' ');
+/** The first `most` tags, as {name, label}, with a text in one of their words: at its begin, then within. */
+function fitting(tags, text, most) {
+  const wanted = plain(text);
+  const fits = (test) => tags.filter(({ name, label }) => test(plain(name)) || test(plain(label)));
+  const found = [...fits((word) => word.startsWith(wanted)), ...fits((word) => word.includes(wanted))];
+  return [...new Set(found)].slice(0, most);
+}
+/** The tag that a text names, or undefined. */
+const named = (tags, text) =>
+  tags.find(({ name, label }) => [name, label].some((word) => plain(word) === plain(text)));
 
 /** An error that is to be shown: its message is meant for the reader. */
 class Refusal extends Error {

@@ -60,6 +60,7 @@ function createDetail({ places, load, image, trust, share, shown, see, edits, la
   let trail = [];
   let at = -1;
   let told = null; // of the entry that is shown
+  let stood = -1; // and its place
   let turn = 0;
 
   const heading = (key) => make('h4', '', say(key));
@@ -210,14 +211,18 @@ function createDetail({ places, load, image, trust, share, shown, see, edits, la
     try {
       found = entry.mine ? entry : await load(entry.number);
     } catch (error) {
-      if (mine === turn) {
-        places.pane.dataset.state = told ? 'done' : 'none';
-        failed(error);
-      }
+      if (mine !== turn) return;
+      // What is still to be read is what was there before; the other one is a step forward from it.
+      at = stood;
+      showNav();
+      places.pane.dataset.state = told ? 'done' : 'none';
+      if (told) shown(trail[at], told);
+      failed(error, () => open(entry));
       return;
     }
     if (mine !== turn) return;
     told = found;
+    stood = at;
     draw();
     places.pane.scrollTop = 0;
     places.pane.dataset.state = 'done';
@@ -253,7 +258,7 @@ function createDetail({ places, load, image, trust, share, shown, see, edits, la
     forget() {
       for (const { mine } of trail) if (mine) URL.revokeObjectURL(mine.url);
       trail = [];
-      at = -1;
+      at = stood = -1;
       return show();
     },
   };

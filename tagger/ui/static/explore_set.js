@@ -102,24 +102,15 @@ function createSet({ places, ask, save, image, briefs, tags, nameOf, labelOf, ed
 
   // --- tags of all ---
 
-  const known = (text) => {
-    const plain = (word) => word.normalize('NFKC').toLowerCase();
-    const found = tags().find(({ name, label }) => [name, label].some((word) => plain(word) === plain(text)));
-    return found?.name ?? text;
-  };
+  const known = (text) => named(tags(), text)?.name ?? text;
   const ready = () => {
     for (const node of [places.add, places.remove]) able(node, Boolean(mask && picker.text));
   };
   const complete = (query) => {
-    const plain = (word) => word.normalize('NFKC').toLowerCase().replaceAll('_', ' ');
-    const wanted = plain(query);
     const own = edits().tags.filter((tag) => !tags().some(({ name }) => name === tag))
-      .map((tag) => ({ word: tag, label: tag, learnt: true }));
-    const all = [...own, ...tags().map(({ name, label }) => ({ word: name, label, learnt: false }))];
-    const fits = (test) => all.filter(({ word, label }) => test(plain(word)) || test(plain(label)));
-    return [...new Set([
-      ...fits((text) => text.startsWith(wanted)), ...fits((text) => text.includes(wanted)),
-    ])].slice(0, 8);
+      .map((tag) => ({ name: tag, label: tag, learnt: true }));
+    return fitting([...own, ...tags()], query, FOUND_TAGS)
+      .map(({ name, label, learnt = false }) => ({ word: name, label, learnt }));
   };
   const picker = createPicker(places.field, places.list, {
     ask: async (query) => complete(query),
@@ -205,10 +196,11 @@ function createSet({ places, ask, save, image, briefs, tags, nameOf, labelOf, ed
       try {
         answer = await ask(mask);
       } catch (error) {
-        if (mine === turn) {
-          places.pane.dataset.state = 'done';
-          failed(error);
-        }
+        if (mine !== turn) return;
+        shared = [];
+        places.shared.replaceChildren();
+        places.pane.dataset.state = 'failed';
+        failed(error, () => show(next));
         return;
       }
       if (mine !== turn) return;
