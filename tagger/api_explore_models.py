@@ -63,6 +63,10 @@ class MapResponse(BaseModel):
         None, description="0 to 1: how true neighbourhoods on the map are, of 15 neighbours."
     )
     pca_trustworthiness: float | None = Field(None, description="The same of a map by PCA.")
+    trust_sample: int | None = Field(
+        None,
+        description="Of many pictures trust is estimated: by so many of them, drawn at random.",
+    )
     model: Model | None = Field(None, description="What made the embeddings.")
     name: str | None = Field(None, description="Of the collection.")
     licence: str | None = None
@@ -380,6 +384,7 @@ MAP_RESPONSES: dict[int | str, dict[str, Any]] = {
                 "parameters": {"method": "umap", "neighbours": 15, "min_distance": 0.1},
                 "trustworthiness": 0.93,
                 "pca_trustworthiness": 0.81,
+                "trust_sample": None,
                 "model": _MODEL,
                 "name": "Clip art",
                 "licence": "CC0-1.0",

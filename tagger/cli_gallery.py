@@ -276,9 +276,10 @@ def _map_line(atlas: Atlas) -> str:
         how += f", {parameters.neighbours} neighbours, minimum distance {parameters.min_distance:g}"
         how += ", densMAP" if parameters.dens else ""
         how += ", supervised by tags" if parameters.supervised else ""
+    by = f", by a sample of {atlas.sample:,}" if atlas.sample is not None else ""
     return (
         f"map: {how}, {parameters.dimensions}-D; trustworthiness {atlas.trustworthiness:.4f} "
-        f"(PCA {atlas.pca_trustworthiness:.4f}); {atlas.seconds:.1f} s"
+        f"(PCA {atlas.pca_trustworthiness:.4f}{by}); {atlas.seconds:.1f} s"
     )
 
 
@@ -306,6 +307,7 @@ def _info(options: argparse.Namespace) -> int:
                 **atlas.parameters.to_dict(),
                 "trustworthiness": atlas.trustworthiness,
                 "pca_trustworthiness": atlas.pca_trustworthiness,
+                "trust_sample": atlas.sample,
                 "seconds": atlas.seconds,
             }
         print(json.dumps(facts, ensure_ascii=False))

@@ -13,7 +13,7 @@ from tagger.atlas.model import (
     write_atlas,
 )
 from tagger.atlas.projection import pca, place
-from tagger.atlas.trusting import trust, trust_of_all, trustworthiness
+from tagger.atlas.trusting import sample_of, trust, trust_of_all, trustworthiness
 from tagger.atlas.worker import MapWorker
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "pca",
     "place",
     "read_atlas",
+    "sample_of",
     "trust",
     "trust_of_all",
     "trustworthiness",

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from tagger.atlas import wire
 from tagger.atlas.model import TRUST_K, MapParameters
 from tagger.atlas.projection import pca
-from tagger.atlas.trusting import trust_of_all
+from tagger.atlas.trusting import sample_of, trust_of_all
 
 Floats = npt.NDArray[np.float32]
 Message = tuple[dict[str, Any], list[npt.NDArray[Any]]]
@@ -72,6 +72,7 @@ class Mapper:
             "trustworthiness": figures[0],
             "pca_trustworthiness": figures[-1],
             "seconds": seconds,
+            "sample": sample_of(len(embeddings)),
         }
         return header, [maps[0], trusts[0]]
 

@@ -114,6 +114,8 @@ class Atlas:
         How long making it took.
     embeddings : str
         Hash of what it is a map of, see :func:`hash_embeddings`.
+    sample : int or None
+        By how many points, drawn at random, trust was estimated; None where all were compared.
 
     Raises
     ------
@@ -128,6 +130,7 @@ class Atlas:
     pca_trustworthiness: float
     seconds: float
     embeddings: str
+    sample: int | None = None
 
     def __post_init__(self) -> None:
         count = len(self.positions)
@@ -142,6 +145,7 @@ class Atlas:
             and bool(((self.trust >= 0) & (self.trust <= 1)).all())
             and all(0 <= value <= 1 for value in figures)
             and 0 <= self.seconds < math.inf
+            and (self.sample is None or _whole(self.sample, 1, count))
         )
         if not good:
             raise ValueError("no map")
@@ -183,6 +187,7 @@ def write_atlas(path: Path, atlas: Atlas) -> None:
         "pca_trustworthiness": atlas.pca_trustworthiness,
         "seconds": round(atlas.seconds, 3),
         "embeddings": atlas.embeddings,
+        "sample": atlas.sample,
     }
     data = io.BytesIO()
     np.savez(
@@ -222,6 +227,7 @@ def read_atlas(path: Path) -> Atlas:
             pca_trustworthiness=float(header["pca_trustworthiness"]),
             seconds=float(header["seconds"]),
             embeddings=str(header["embeddings"]),
+            sample=header.get("sample"),
         )
     except (AttributeError, LookupError, RecursionError, TypeError) as error:
         raise ValueError("torn") from error

@@ -163,6 +163,7 @@ class MapWorker:
                 pca_trustworthiness=float(np.clip(header["pca_trustworthiness"], 0, 1)),
                 seconds=header["seconds"],
                 embeddings=digest,
+                sample=header["sample"],
             )
             if atlas.parameters.method == wanted.method:
                 self._keep(key, atlas)
@@ -325,8 +326,8 @@ class MapWorker:
         )
         with self._lock:
             self._process = process
-        if self.closed:  # meanwhile
-            process.kill()
+            if self._closed:  # meanwhile
+                process.kill()
         return process
 
     def _end(self) -> None:

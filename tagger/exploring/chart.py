@@ -145,6 +145,7 @@ class Chart:
             "parameters": parameters.to_dict(),
             "trustworthiness": round(self.atlas.trustworthiness, 4),
             "pca_trustworthiness": round(self.atlas.pca_trustworthiness, 4),
+            "trust_sample": self.atlas.sample,
             "model": self.model.to_dict(),
             "name": self.name,
             "licence": self.licence,

@@ -20,7 +20,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from tagger import strokes
-from tagger.atlas import Atlas, MapParameters, MapWorker, hash_embeddings, pca, trust_of_all
+from tagger.atlas import (
+    Atlas,
+    MapParameters,
+    MapWorker,
+    hash_embeddings,
+    pca,
+    sample_of,
+    trust_of_all,
+)
 from tagger.collection import Drawing, Store
 from tagger.drawing import DrawServices, LiveModel
 from tagger.errors import RequestError, TaggerError
@@ -199,7 +207,8 @@ def at_once(embeddings: Floats, dimensions: int = 2) -> Atlas:
     (trust,) = trust_of_all(embeddings, [positions])
     whole = float(trust.mean(dtype=np.float64))
     simple = MapParameters("pca", dimensions=dimensions)
-    return Atlas(positions, trust, simple, whole, whole, 0.0, hash_embeddings(embeddings))
+    made_of, sample = hash_embeddings(embeddings), sample_of(len(embeddings))
+    return Atlas(positions, trust, simple, whole, whole, 0.0, made_of, sample)
 
 
 def _read(store: Store, live: LiveModel) -> tuple[list[_Known], Floats]:

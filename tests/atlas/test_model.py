@@ -24,6 +24,7 @@ def made(dimensions: int = 2, **parameters: Any) -> Atlas:
         pca_trustworthiness=0.75,
         seconds=1.5,
         embeddings="e" * 64,
+        sample=20 if dimensions == 3 else None,
     )
 
 
@@ -38,7 +39,7 @@ def test_a_map_comes_back(tmp_path: Path, dimensions: int, parameters: dict[str,
     assert np.array_equal(found.positions, atlas.positions)
     assert np.array_equal(found.trust, atlas.trust)
     assert found.parameters == atlas.parameters
-    figures = ("trustworthiness", "pca_trustworthiness", "seconds", "embeddings")
+    figures = ("trustworthiness", "pca_trustworthiness", "seconds", "embeddings", "sample")
     assert all(getattr(found, name) == getattr(atlas, name) for name in figures)
 
 

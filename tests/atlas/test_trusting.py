@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.manifold import trustworthiness as reference
 
-from tagger.atlas import pca, trust, trust_of_all, trustworthiness
+from tagger.atlas import pca, sample_of, trust, trust_of_all, trusting, trustworthiness
 from tests.atlas import naive
 
 
@@ -39,6 +39,43 @@ def test_more_points_than_a_block_holds() -> None:
     assert values.shape == (3001,) and values.dtype == np.float32
     assert values.mean() == pytest.approx(expected, abs=2e-6)
     assert trustworthiness(rows, positions, 15) == pytest.approx(expected, abs=2e-6)
+
+
+@pytest.mark.parametrize("kind", ["pca", "far", "line", "apart", "steps"])
+def test_neighbours_on_the_map_are_looked_for_far_enough(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = clusters(700)
+    rng = np.random.default_rng(6)
+    noise = rng.normal(size=(700, 3)).astype(np.float32)
+    positions = {
+        "pca": pca(rows, 2),
+        # One lies so far off that the others seem to be in one place.
+        "far": np.concatenate([noise[:1] + 1e4, noise[1:]]),
+        "line": noise * np.float32([1, 0, 0]),
+        "apart": noise + 50 * rng.integers(0, 3, (700, 1)).astype(np.float32),
+        # Along the widest axis many lie at the same place, and are told apart by another.
+        "steps": noise * np.float32([0, 1, 0]) + np.round(noise) * np.float32([4, 0, 0]),
+    }[kind]
+    among_all = trust(rows, positions, 9)
+    monkeypatch.setattr(trusting, "_STRIP", 4)
+    assert trust(rows, positions, 9) == pytest.approx(among_all, abs=1e-6)
+
+
+def test_of_many_points_trust_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = clusters(3001)
+    maps = [pca(rows, 2), np.random.default_rng(1).normal(size=(3001, 2)).astype(np.float32)]
+    exact = trust_of_all(rows, maps)
+    assert sample_of(3001) is None
+    monkeypatch.setattr(trusting, "ALL_UP_TO", 3000)
+    monkeypatch.setattr(trusting, "SAMPLE", 500)
+    assert sample_of(3001) == 500
+    for whole, estimated in zip(exact, trust_of_all(rows, maps), strict=True):
+        assert np.abs(estimated - whole).max() < 0.05
+        assert estimated.mean() == pytest.approx(whole.mean(), abs=0.002)
+        assert estimated.min() >= 0 and estimated.max() <= 1
+    again = trust_of_all(rows, maps[:1])[0]
+    assert np.array_equal(again, trust_of_all(rows, maps)[0])
 
 
 @pytest.mark.parametrize("k", [1, 4, 15])
