@@ -606,13 +606,13 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
     ),
     "gallery-export-invalid": (
         422,
-        "The file is no export of a selection (JSON, made on the Explore page). Export it again.",
-        "選択範囲のエクスポート（探索ページのJSON）ではありません。エクスポートし直してください。",
+        "The file is no export of a selection (JSON, made on the Explore tab). Export it again.",
+        "選択範囲のエクスポート（「地図」タブのJSON）ではありません。エクスポートし直してください。",
     ),
     "map-failed": (
         503,
         "The map could not be made. Try again; if it goes on, restart the app.",
-        "マップを作成できませんでした。もう一度試し、続く場合はアプリを再起動してください。",
+        "地図を作成できませんでした。もう一度試し、続く場合はアプリを再起動してください。",
     ),
     # Rankers and tastes.
     "ranker-not-found": (
@@ -827,22 +827,22 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
     "explore-loading": (
         503,
         "The map is not ready yet. Try again in a few seconds.",
-        "マップを準備しています。数秒後にもう一度お試しください。",
+        "地図を準備しています。数秒後にもう一度お試しください。",
     ),
     "explore-failed": (
         503,
         "The map cannot be shown; the server's log says why. Tell whoever runs it.",
-        "マップを表示できません。原因はサーバーのログにあります。管理者にお知らせください。",
+        "地図を表示できません。原因はサーバーのログにあります。管理者にお知らせください。",
     ),
     "explore-empty": (
         404,
         "There is nothing on this map yet.",
-        "このマップにはまだ何もありません。",
+        "この地図にはまだ何もありません。",
     ),
     "explore-stale": (
         409,
         "The map has changed meanwhile. Load it again.",
-        "マップが更新されました。読み込み直してください。",
+        "地図が更新されました。読み込み直してください。",
     ),
     "explore-mask": (
         422,
@@ -852,21 +852,21 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
     "explore-no-picture": (
         404,
         "There is no picture {number} on this map. It may have been taken back.",
-        "このマップに画像{number}はありません。取り下げられた可能性があります。",
+        "この地図に画像{number}はありません。取り下げられた可能性があります。",
     ),
     "explore-no-tag": (
         404,
         "There is no tag {tag} on this map.",
-        "このマップにタグ{tag}はありません。",
+        "この地図にタグ{tag}はありません。",
     ),
     "explore-no-column": (
         404,
         "There is no column {name} of this map.",
-        "このマップに列{name}はありません。",
+        "この地図に列{name}はありません。",
     ),
     "explore-too-many": (
         413,
-        "That are too many at once: at most {limit:,} will do. Choose fewer.",
+        "Those are too many at once. Choose at most {limit:,}.",
         "一度に扱えるのは{limit:,}件までです。数を減らしてください。",
     ),
     # Settings.
