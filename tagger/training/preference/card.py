@@ -78,6 +78,7 @@ def render(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
             f"logarithmic loss was taken: {facts['chosen']}):"
         ),
         _heads(facts["heads"]),
+        *config.get("remarks", ()),
         "## Data",
         _data(config, data),
         "## Limits",

@@ -345,6 +345,7 @@ def write_ranker(
         "input": heads.settings["input"],
         "dimension": ranker.dimension,
         "training_data": [] if own else list(settings["training_data"]),
+        "remarks": [] if own else list(settings["remarks"]),
     }
     metrics = {
         "command": bundle["command"],
