@@ -16,7 +16,9 @@ from tagger.settings import Settings
 from tests import toy
 
 # No test depends on the speed of the machine that it runs on.
-hypothesis.settings.register_profile("tagger", deadline=None)
+hypothesis.settings.register_profile(
+    "tagger", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("tagger")
 
 REAL_BUNDLE = Path(__file__).resolve().parents[1] / "exported" / "illustration"
