@@ -156,10 +156,9 @@ def test_points_are_where_they_are_said_to_be_in_their_colours(
     assert mapper.sees(mapper.at(20), GROUND["light"])
 
 
-@pytest.mark.parametrize("renderer", RENDERERS)
-def test_who_points_at_a_point_is_told_which(open_map: Open, renderer: str) -> None:
+def test_who_points_at_a_point_is_told_which(open_map: Open) -> None:
     mapper = open_map()
-    show_grid(mapper, renderer=renderer)
+    show_grid(mapper)
     mapper.hover(10)
     told = mapper.wait_for("hover")
     assert told["number"] == 10
@@ -175,10 +174,9 @@ def test_who_points_at_a_point_is_told_which(open_map: Open, renderer: str) -> N
     mapper.wait_for("leave", more_than=1)
 
 
-@pytest.mark.parametrize("renderer", RENDERERS)
-def test_a_click_tells_the_point_or_that_there_is_none(open_map: Open, renderer: str) -> None:
+def test_a_click_tells_the_point_or_that_there_is_none(open_map: Open) -> None:
     mapper = open_map()
-    show_grid(mapper, renderer=renderer)
+    show_grid(mapper)
     mapper.page.mouse.click(*mapper.at(21))
     assert mapper.wait_for("click")["number"] == 21
     x, y = mapper.at(21)
@@ -217,10 +215,9 @@ def test_a_lasso_takes_what_lies_inside(open_map: Open, renderer: str) -> None:
     assert np.median(seen[taken]) > 120 > 80 > np.median(seen[~taken])
 
 
-@pytest.mark.parametrize("renderer", RENDERERS)
-def test_a_box_takes_what_lies_inside_and_more_or_less_of_it(open_map: Open, renderer: str) -> None:
+def test_a_box_takes_what_lies_inside_and_more_or_less_of_it(open_map: Open) -> None:
     mapper = open_map()
-    show_grid(mapper, renderer=renderer)
+    show_grid(mapper)
     places = mapper.places()
     step = abs(places[1, 0] - places[0, 0]) / 2
 
