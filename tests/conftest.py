@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tagger")
 
 REAL_BUNDLE = Path(__file__).resolve().parents[1] / "exported" / "illustration"
+
+
+@pytest.fixture(autouse=True)
+def plain_arithmetic() -> Iterator[None]:
+    """Give numbers back their smallest ones, which a training on the CPU does without."""
+    yield
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_flush_denormal(False)
 
 
 def pytest_configure() -> None:

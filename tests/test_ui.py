@@ -341,6 +341,7 @@ def test_no_file_of_the_page_names_another_site() -> None:
             config=SimpleNamespace(name="x", training_data=()),
             tagger=SimpleNamespace(tags=()),
             draw=None,
+            explore=None,
         )
     )["theme"]
     assert theme._stylesheets == []
