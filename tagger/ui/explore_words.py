@@ -100,7 +100,7 @@ EXPLORE_TAB: Mapping[Language, Mapping[str, str]] = {
         "your_untag": "removed by you",
         "place": "Its place on the map",
         "place_high": "Can be trusted: what lies around it here is what it is truly like.",
-        "place_middle": "Partly true: some of what lies around it here is like it, some only fell there.",
+        "place_middle": "Partly true: some of what lies around it is like it, some only fell there.",
         "place_low": "Not to be trusted: it is torn from what it is like. "
         "Go by the pictures below.",
         "place_trust": "Trust {value} of 1.",
@@ -264,7 +264,7 @@ EXPLORE_TAB: Mapping[Language, Mapping[str, str]] = {
         "your_untag": "自分で削除",
         "place": "地図での位置",
         "place_high": "信頼できます。まわりにあるのは、本当に似ている画像です。",
-        "place_middle": "一部だけ正しい位置です。似た画像と、たまたま近くに来た画像が混ざっています。",
+        "place_middle": "一部だけ正しい位置です。似た画像とたまたま近い画像が混ざっています。",
         "place_low": "信頼できません。似た画像から離れています。下の画像を見てください。",
         "place_trust": "信頼度は1のうち{value}。",
         "place_share": "最も近い画像の{share}が、ここでまわりにあります。",
