@@ -100,7 +100,7 @@ EXPLORE_TAB: Mapping[Language, Mapping[str, str]] = {
         "your_untag": "removed by you",
         "place": "Its place on the map",
         "place_high": "Can be trusted: what lies around it here is what it is truly like.",
-        "place_middle": "Partly true: some of what lies around it is like it, some only fell there.",
+        "place_middle": "Partly true: of what lies around it, some is like it and some is not.",
         "place_low": "Not to be trusted: it is torn from what it is like. "
         "Go by the pictures below.",
         "place_trust": "Trust {value} of 1.",
