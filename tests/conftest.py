@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -26,11 +27,20 @@ REAL_BUNDLE = Path(__file__).resolve().parents[1] / "exported" / "illustration"
 
 
 @pytest.fixture(autouse=True)
-def plain_arithmetic() -> Iterator[None]:
-    """Give numbers back their smallest ones, which a training on the CPU does without."""
+def as_before_any_training() -> Iterator[None]:
+    """Undo what a training does to its process, which others than tests use for nothing else."""
+    _forget_training()
     yield
+    _forget_training()
+
+
+def _forget_training() -> None:
     if (torch := sys.modules.get("torch")) is not None:
-        torch.set_flush_denormal(False)
+        torch.set_flush_denormal(False)  # the smallest numbers are numbers again
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if type(handler).__module__.startswith("kedro"):  # it writes to standard output
+            root.removeHandler(handler)
 
 
 def pytest_configure() -> None:

@@ -123,7 +123,10 @@ class Cluster:
         command: list[str | Path] = [self._programs / "initdb", "-D", self.folder / "data"]
         command += ["-U", USER, "--pwfile", passwords, "--auth=scram-sha-256"]
         command += ["--locale=C", "--encoding=UTF8", "--no-sync"]
-        made = subprocess.run(command, capture_output=True, text=True, cwd="/", **self._as)
+        try:
+            made = subprocess.run(command, capture_output=True, text=True, cwd="/", **self._as)
+        except PermissionError as error:  # as root, the server runs as somebody else
+            raise Absent(f"the server's user may not run {command[0]}") from error
         if made.returncode:
             raise Absent(f"initdb fails: {made.stderr.strip()[-500:]}")
 
