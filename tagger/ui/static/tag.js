@@ -225,12 +225,14 @@ copyButton.addEventListener('click', async () => {
     await navigator.clipboard.writeText(output.value);
   } catch {
     // Without https the clipboard is closed to scripts; the old way still works.
+    // The refusal may come late: whoever has gone on meanwhile keeps their place.
+    const place = document.activeElement;
     output.select();
     if (!document.execCommand('copy')) {
       showProblem(say('copy_failed'));
       return;
     }
-    copyButton.focus();
+    place.focus();
   }
   copyButton.textContent = news.textContent = say('copied');
 });
