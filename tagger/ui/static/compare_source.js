@@ -1,0 +1,108 @@
+/* What the Compare tab asks of the REST API below the page's own address, after explore_data.js.
+ *
+ * Every component of the tab takes this text, so that all of them speak for the same visitor.
+ */
+const base = new URL((window.gradio_config?.root ?? new URL('.', document.baseURI).href) + '/');
+const VISITOR = 'tagger-visitor';
+
+// The number of chance that the Draw tab keeps, too: no name, and the key to what was given under it.
+const visitor = (() => {
+  const fresh = () => Array.from(crypto.getRandomValues(new Uint8Array(16)),
+    (byte) => byte.toString(16).padStart(2, '0')).join('');
+  try {
+    const known = localStorage.getItem(VISITOR);
+    if (/^[0-9a-f]{32}$/.test(known)) return known;
+    const made = fresh();
+    localStorage.setItem(VISITOR, made);
+    return made;
+  } catch {
+    return fresh(); // a browser that keeps nothing: the number lives as long as the page
+  }
+})();
+
+/** Open the Explore tab with a wish: {number}, {tag, label} or {file}; see explore.js. */
+function exploreWish(wish) {
+  window.taggerWish = wish;
+  document.dispatchEvent(new Event('tagger:wish'));
+  const tab = document.querySelector('#tab-explore-button');
+  tab?.click();
+  tab?.scrollIntoView({ block: 'nearest' });
+}
+
+function download(blob, name) {
+  const link = make('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/** `noAnswer` is said where no problem of the server's own can be read. */
+function createCompareSource({ base, visitor, lang, noAnswer }) {
+  /** `body` is a form, a file, or what becomes JSON. Throws a Refusal, or an AbortError. */
+  const ask = async (path, { query = {}, method = 'GET', body, headers = {}, signal } = {}) => {
+    const url = new URL(`api/v1/${path}`, base);
+    for (const [name, value] of Object.entries({ ...query, lang })) url.searchParams.set(name, value);
+    const options = { method, headers: { 'X-Visitor': visitor, ...headers }, signal };
+    if (body instanceof FormData) {
+      options.body = body;
+    } else if (body !== undefined) {
+      options.headers['Content-Type'] = 'application/json';
+      options.body = body instanceof Blob ? body : JSON.stringify(body);
+    }
+    let response = null;
+    try {
+      response = await fetch(url, options);
+    } catch (error) {
+      if (error.name === 'AbortError') throw error;
+      throw new Refusal(noAnswer, '', true);
+    }
+    if (response.ok) return response;
+    const problem = await response.json().catch(() => null);
+    const passing = [408, 429].includes(response.status) || response.status >= 500;
+    throw new Refusal(problem?.detail ?? noAnswer, problem?.code ?? '', passing);
+  };
+  const json = async (...request) => (await ask(...request)).json();
+  const named = (response, otherwise) =>
+    /filename="?([^";]+)/.exec(response.headers.get('Content-Disposition') ?? '')?.[1] ?? otherwise;
+  return {
+    ask,
+    rankers: () => json('rankers'),
+    /** `pending` are pairs that the visitor has, as {left, right, kind} with briefs. */
+    next: (count, pending = []) => json('votes/next', {
+      query: {
+        count,
+        pending: pending.map((pair) => `${pair.left.number}-${pair.right.number}-${pair.kind}`).join(','),
+      },
+    }),
+    vote: (body) => json('votes', { method: 'POST', body }),
+    undo: (id) => ask(`votes/${id}`, { method: 'DELETE' }),
+    votes: (offset, limit) => json('votes', { query: { offset, limit } }),
+    forget: () => json('votes', { method: 'DELETE' }),
+    taste: () => json('taste'),
+    order: ({ ranker = 'taste', offset = 0, limit = 24, worst = false } = {}) =>
+      json('taste/order', { query: { ranker, offset, limit, worst } }),
+    words: (tag, weight) => json('taste/words', { method: 'PUT', body: { tag, weight } }),
+    async profile() {
+      const response = await ask('taste/profile');
+      return { blob: await response.blob(), name: named(response, 'taste.json') };
+    },
+    load: (file) => json('taste/profile', { method: 'PUT', body: file }),
+    blend: (profile, share) => json('taste/blend', { method: 'POST', body: { profile, share } }),
+    compare: (form, signal) => json('compare', { method: 'POST', body: form, signal }),
+    rank: (form, signal) => json('rank', { method: 'POST', body: form, signal }),
+    evaluate: (pictures) => json('rank/evaluate', { method: 'POST', body: { pictures } }),
+    report: (token) => json('votes/report', { headers: { Authorization: `Bearer ${token}` } }),
+    search: (q) => json('map/search', { query: { map: 'gallery', q } }),
+    async briefs(numbers) {
+      const query = { map: 'gallery', numbers: numbers.join(',') };
+      return (await json('map/pictures', { query })).pictures;
+    },
+    tags: async () => (await json('map', { query: { map: 'gallery' } })).tags ?? [],
+    image(number, hash) {
+      const url = new URL(`api/v1/map/pictures/${number}/image`, base);
+      for (const [name, value] of Object.entries({ map: 'gallery', hash })) url.searchParams.set(name, value);
+      return url.href;
+    },
+  };
+}
