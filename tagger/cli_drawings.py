@@ -277,7 +277,7 @@ def _withdraw(options: argparse.Namespace) -> int:
             for id in options.ids:
                 store.delete(id, by=None, owner=True)
         else:
-            count = store.withdraw(whose)
+            count = store.withdraw(whose, "drawing")
     print(f"Drawings removed: {count:,}. Files exported before hold them still.")
     return OK
 

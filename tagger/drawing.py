@@ -538,9 +538,9 @@ class DrawServices:
         self._write_memory()
 
     def withdraw(self, visitor: str) -> int:
-        """Remove all that a visitor gave; how many drawings it were."""
+        """Remove all drawings that a visitor gave; how many it were."""
         contributor = self._somebody(visitor)
-        count = self.store.withdraw(contributor)
+        count = self.store.withdraw(contributor, "drawing")
         with self._touch_lock:
             if self._withdrawn is not None:
                 self._withdrawn.add(contributor)

@@ -257,6 +257,16 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "There is no such drawing among yours. It may have been deleted.",
         "あなたの描画の中に見つかりません。削除された可能性があります。",
     ),
+    "vote-invalid": (
+        422,
+        "The vote cannot be kept: the value of “{field}” is out of range.",
+        "投票を保存できません。「{field}」の値が範囲外です。",
+    ),
+    "vote-not-found": (
+        404,
+        "There is no such vote among yours. It may have been taken back.",
+        "あなたの投票の中に見つかりません。取り消された可能性があります。",
+    ),
     "store-full": (
         507,
         "The disk is full or cannot be written, so this was not saved; nothing that was saved "
@@ -695,6 +705,18 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         422,
         "Two tastes are blended by a share from 0 to 1.",
         "2つの好みを混ぜる割合は0から1の範囲で指定してください。",
+    ),
+    "ratings-table-invalid": (
+        422,
+        "The ratings cannot be read. Send a CSV file in UTF-8 with the columns `file` and "
+        "`rating`, or an object of names and numbers.",
+        "評価を読み取れません。`file`列と`rating`列のあるUTF-8のCSVファイルか、"
+        "名前と数値のオブジェクトを送ってください。",
+    ),
+    "rating-invalid": (
+        422,
+        "The rating of “{name}” is no number. Correct it, or leave it empty.",
+        "「{name}」の評価が数値ではありません。数値に直すか、空欄にしてください。",
     ),
     # Indexes of embeddings.
     "index-not-found": (

@@ -169,12 +169,12 @@ def check(new: NewDrawing) -> None:
     """
     valid = {
         "source": new.source in get_args(Source),
-        "contributor": new.contributor is None or _fits(_ID, new.contributor),
-        "model_hash": _fits(_HASH, new.model_hash),
+        "contributor": new.contributor is None or fits_id(new.contributor),
+        "model_hash": fits_hash(new.model_hash),
         "predicted": _are_predictions(new.predicted),
-        "created": new.created is None or _is_time(new.created),
+        "created": new.created is None or is_time(new.created),
         "key": new.key is None or (isinstance(new.key, str) and 1 <= len(new.key) <= MAX_KEY),
-        "id": new.id is None or _fits(_ID, new.id),
+        "id": new.id is None or fits_id(new.id),
         "consent": isinstance(new.consent, bool),
         "strokes": bool(new.strokes),
     }
@@ -183,11 +183,18 @@ def check(new: NewDrawing) -> None:
             raise StoreError("drawing-invalid", field=field)
 
 
-def _fits(pattern: re.Pattern[str], value: Any) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
+def fits_id(value: Any) -> bool:
+    """Whether a value is an id of a record or the hash of a contributor."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
-def _is_time(value: Any) -> bool:
+def fits_hash(value: Any) -> bool:
+    """Whether a value is the hash of a model or empty."""
+    return isinstance(value, str) and _HASH.fullmatch(value) is not None
+
+
+def is_time(value: Any) -> bool:
+    """Whether a value is a time in UTC milliseconds that calendars have."""
     return type(value) is int and 0 <= value <= MAX_TIME
 
 

@@ -1,8 +1,8 @@
 """The tables, and how a database of an earlier version becomes one of this version.
 
 A record is something that somebody gave. What all kinds have in common is in ``records``, what is
-particular to a kind in a table of its own (``drawings``), and what is large in ``contents`` under
-its content address, once. A kind that is added later adds a table.
+particular to a kind in a table of its own (``drawings``, ``votes``), and what is large in
+``contents`` under its content address, once. A kind that is added later adds a table.
 
 A record that is deleted is gone, with all that belongs to it. A tombstone keeps its random id,
 so that what was exported or pushed before can be told to be withdrawn, and so that the same record
@@ -62,7 +62,8 @@ contents = sa.Table(
     "contents",
     metadata,
     sa.Column("digest", sa.Text, primary_key=True),
-    sa.Column("data", sa.LargeBinary, nullable=False),  # strokes: JSON, deflated
+    # Strokes: JSON, deflated. Descriptions of voters' own pictures: float16, little-endian.
+    sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
 drawings = sa.Table(
@@ -126,6 +127,44 @@ pushed = sa.Table(
 )
 
 
+votes = sa.Table(
+    "votes",
+    metadata,
+    sa.Column("seq", sa.ForeignKey("records.seq", ondelete="CASCADE"), primary_key=True),
+    sa.Column("left_picture", sa.Text, nullable=False),
+    sa.Column("right_picture", sa.Text, nullable=False),
+    sa.Column("choice", sa.Text, nullable=False),
+    sa.Column("asked", sa.Text, nullable=False),  # why
+    sa.Column("weight", sa.Double, nullable=False),
+    sa.Column("gallery", sa.Text, nullable=False),
+    sa.Column("ranker", sa.Text, nullable=False),
+    sa.Column("p_left", sa.Double),
+    sa.Column("milliseconds", sa.Integer),
+    sa.CheckConstraint("left_picture <> right_picture", name="votes_pair"),
+    sa.CheckConstraint("weight > 0", name="votes_weight"),
+)
+
+# Pictures of a voter's own, of which there is a vote.
+vote_pictures = sa.Table(
+    "vote_pictures",
+    metadata,
+    sa.Column("seq", sa.ForeignKey("votes.seq", ondelete="CASCADE"), primary_key=True),
+    sa.Column("digest", sa.ForeignKey("contents.digest"), primary_key=True, index=True),
+)
+
+# What of a taste does not follow from the votes.
+tastes = sa.Table(
+    "tastes",
+    metadata,
+    sa.Column("contributor", sa.Text, primary_key=True),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("updated", sa.BigInteger, nullable=False),
+)
+
+# Whatever holds on to contents. Those that none of them names are removed.
+HOLDERS = (drawings.c.digest, vote_pictures.c.digest)
+
+
 def _create_records(connection: Connection) -> None:
     tables = [meta, records, contents, drawings, relabels, tombstones, words]
     metadata.create_all(connection, tables)
@@ -138,9 +177,17 @@ def _create_pushes(connection: Connection) -> None:
     metadata.create_all(connection, [parts, pushed])
 
 
+def _create_votes(connection: Connection) -> None:
+    metadata.create_all(connection, [votes, vote_pictures, tastes])
+
+
 # Version n is reached by the n-th. Each may be run again without harm: it looks at what is there,
 # and a column that a later version adds is created by the earlier one in new databases.
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create_records, _create_pushes)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _create_records,
+    _create_pushes,
+    _create_votes,
+)
 VERSION = len(MIGRATIONS)
 
 # Any number; it stands for our migrations among the advisory locks of a PostgreSQL database.

@@ -1,38 +1,41 @@
-"""The collection of drawings: save, find, relabel, take back.
+"""The collection: save, find, relabel, take back.
 
-Whoever calls says who asks: drawings are changed and deleted by their contributor, or by the owner
+Whoever calls says who asks: records are changed and deleted by their contributor, or by the owner
 of the app. Times are UTC milliseconds.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import hmac
 import json
 import secrets
-import time
 import zlib
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
 from tagger.collection import schema
+from tagger.collection.base import (
+    CHUNK,
+    Kind,
+    chunks,
+    columns,
+    gone,
+    insert_new,
+    mine,
+    now,
+    numbered,
+)
 from tagger.collection.database import Database
 from tagger.collection.records import Drawing, LabelChange, NewDrawing, Saved, check, clean_label
+from tagger.collection.votes import VoteStore
 from tagger.errors import StoreError, StrokesError
 from tagger.strokes import digest, dump, parse
 
-KIND = "drawing"
-
-# Rows in one statement; a database takes only so many values at once.
-_CHUNK = 500
-
-T = TypeVar("T")
+KIND: Kind = "drawing"
 
 _r, _d = schema.records, schema.drawings
 _DRAWINGS = (
@@ -43,15 +46,11 @@ _DRAWINGS = (
 )
 
 
-class Store:
+class Store(VoteStore):
     """An open collection. May be used from any thread; several processes may have it open.
 
     Get one by :meth:`open`.
     """
-
-    def __init__(self, database: Database, salt: str) -> None:
-        self.database = database
-        self._salt = bytes.fromhex(salt)
 
     @classmethod
     def open(cls, url: str, *, timeout: float = 10.0) -> Store:
@@ -148,13 +147,16 @@ class Store:
         after = clean_label(label)
 
         def work(connection: Connection) -> Drawing:
-            found = connection.execute(_mine(id, by, owner).with_for_update(of=_r)).one_or_none()
+            own = sa.select(_r.c.seq, _d.c.label).join(_d, _d.c.seq == _r.c.seq)
+            found = connection.execute(
+                own.where(*mine(KIND, id, by, owner)).with_for_update(of=_r)
+            ).one_or_none()
             if found is None:
                 raise StoreError("drawing-not-found")
             if found.label != after:
                 change = {"label_before": found.label, "label_after": after, "changed_by": by}
                 connection.execute(
-                    schema.relabels.insert().values(seq=found.seq, changed=_now(), **change)
+                    schema.relabels.insert().values(seq=found.seq, changed=now(), **change)
                 )
                 connection.execute(_d.update().where(_d.c.seq == found.seq).values(label=after))
                 connection.execute(
@@ -174,15 +176,35 @@ class Store:
         StoreError
             ``drawing-not-found`` if there is none or it is somebody else's.
         """
-        if not self._erase(_mine(id, by, owner)):
+        if not self._erase(*mine(KIND, id, by, owner)):
             raise StoreError("drawing-not-found")
 
-    def withdraw(self, contributor: str) -> int:
+    def withdraw(self, contributor: str, kind: Kind | None = None) -> int:
         """Remove all that a contributor gave, and their hash wherever it stands; how many it were.
 
         What was exported before is in other hands. The next push says what was withdrawn.
+
+        Parameters
+        ----------
+        kind : {"drawing", "vote"}, optional
+            Only these; by default all. The taste goes with the votes.
         """
-        return self._erase(_found(_r.c.contributor == contributor), contributor)
+        chosen = [_r.c.contributor == contributor]
+        if kind is not None:
+            chosen.append(_r.c.kind == kind)
+
+        def forget(connection: Connection) -> int:
+            count = 0
+            if kind != "vote":
+                by = schema.relabels.c.changed_by
+                unnamed = schema.relabels.update().where(by == contributor).values(changed_by=None)
+                count += connection.execute(unnamed).rowcount
+            if kind != KIND:
+                taste = schema.tastes.delete().where(schema.tastes.c.contributor == contributor)
+                count += connection.execute(taste).rowcount
+            return count
+
+        return self._erase(*chosen, forget=forget)
 
     # --- read -----------------------------------------------------------------------------------
 
@@ -206,7 +228,7 @@ class Store:
         query = _DRAWINGS.where(*chosen).order_by(_r.c.seq.desc())
         with self.database.read() as connection:
             rows = connection.execute(
-                query.offset(max(0, offset)).limit(max(0, min(limit, _CHUNK)))
+                query.offset(max(0, offset)).limit(max(0, min(limit, CHUNK)))
             ).all()
         return [_drawing(row) for row in rows]
 
@@ -239,13 +261,13 @@ class Store:
         chosen = _chosen(contributor, label, consented_only)
         last = -1
         while True:
-            query = _DRAWINGS.where(_r.c.seq > last, *chosen).order_by(_r.c.seq).limit(_CHUNK)
+            query = _DRAWINGS.where(_r.c.seq > last, *chosen).order_by(_r.c.seq).limit(CHUNK)
             with self.database.read() as connection:
                 rows = connection.execute(query).all()
             for row in rows:
                 last = row.seq
                 yield _drawing(row)
-            if len(rows) < _CHUNK:
+            if len(rows) < CHUNK:
                 return
 
     def teaching(self) -> list[tuple[str, str, str]]:
@@ -264,8 +286,8 @@ class Store:
 
     def teaching_stamp(self) -> tuple[int, int, int]:
         """Another one after every change of what :meth:`teaching` gives."""
-        columns = (sa.func.count(), sa.func.max(_r.c.seq), sa.func.sum(_r.c.revision))
-        query = sa.select(*columns).where(_r.c.consent)
+        totals = (sa.func.count(), sa.func.max(_r.c.seq), sa.func.sum(_r.c.revision))
+        query = sa.select(*totals).where(_r.c.consent, _r.c.kind == KIND)
         with self.database.read() as connection:
             count, last, revisions = connection.execute(query).one()
         return int(count), int(last or 0), int(revisions or 0)
@@ -293,8 +315,8 @@ class Store:
     def accept_word(self, word: str) -> str:
         """Take a word that somebody taught as known to all; gives it as it is kept."""
         word = clean_label(word)
-        row = {"word": word, "accepted": _now()}
-        self.database.write(lambda connection: _insert_new(connection, schema.words, [row]))
+        row = {"word": word, "accepted": now()}
+        self.database.write(lambda connection: insert_new(connection, schema.words, [row]))
         return word
 
     def forget_word(self, word: str) -> None:
@@ -311,10 +333,6 @@ class Store:
             return tuple(connection.scalars(query))
 
     # --- parts ----------------------------------------------------------------------------------
-
-    def _hash(self, *words: str) -> str:
-        text = "\0".join(words).encode("utf-8", "surrogatepass")
-        return hmac.new(self._salt, text, hashlib.sha256).hexdigest()[:32]
 
     def _row(self, new: NewDrawing) -> dict[str, Any]:
         """Check a drawing; all that is written of it, but for the number."""
@@ -337,7 +355,7 @@ class Store:
             "kind": KIND,
             "contributor": new.contributor,
             "consent": new.consent,
-            "created": _now() if new.created is None else new.created,
+            "created": now() if new.created is None else new.created,
             "source": new.source,
             "model_hash": new.model_hash,
             "revision": 1,
@@ -346,33 +364,6 @@ class Store:
             "predicted": _json([[word, round(float(p), 6)] for word, p in new.predicted]),
             "data": zlib.compress(_json(drawn).encode()),
         }
-
-    def _erase(self, found: sa.Select[Any], contributor: str | None = None) -> int:
-        def work(connection: Connection) -> int:
-            rows = connection.execute(found.with_for_update(of=_r)).all()
-            buried = {"kind": KIND, "deleted": _now()}
-            for chunk in _chunks(rows):
-                stones = [dict(uid=r.uid, revision=r.revision + 1, **buried) for r in chunk]
-                connection.execute(schema.tombstones.insert(), stones)
-                # Their drawings and changes of label go with them.
-                connection.execute(_r.delete().where(_r.c.seq.in_([row.seq for row in chunk])))
-                others = sa.exists().where(_d.c.digest == schema.contents.c.digest)
-                connection.execute(
-                    schema.contents.delete().where(
-                        schema.contents.c.digest.in_({row.digest for row in chunk}), ~others
-                    )
-                )
-            if contributor is not None:
-                by = schema.relabels.c.changed_by
-                connection.execute(
-                    schema.relabels.update().where(by == contributor).values(changed_by=None)
-                )
-            return len(rows)
-
-        count = self.database.write(work)
-        if count:
-            self.database.erase()
-        return count
 
 
 def _salt() -> sa.Select[Any]:
@@ -389,53 +380,26 @@ def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[Save
             known[saved.id] = dataclasses.replace(saved, duplicate=True)
             fresh.append(row)
         answers.append(saved)
-    for chunk in _chunks(fresh):
-        _insert_new(connection, schema.contents, _columns(schema.contents, chunk))
-        added = _r.insert().returning(_r.c.uid, _r.c.seq)
-        numbers = {uid: seq for uid, seq in connection.execute(added, _columns(_r, chunk))}
-        chunk = [row | {"seq": numbers[row["uid"]]} for row in chunk]
-        connection.execute(_d.insert(), _columns(_d, chunk))
+    for chunk in chunks(fresh):
+        insert_new(connection, schema.contents, columns(schema.contents, chunk))
+        connection.execute(_d.insert(), columns(_d, numbered(connection, chunk)))
     return answers
 
 
 def _known(connection: Connection, rows: Sequence[dict[str, Any]]) -> Iterator[Saved]:
     """Those of the rows that are there already, or were."""
-    for chunk in _chunks(rows):
+    for chunk in chunks(rows):
         given = {row["uid"]: row for row in chunk}
         there = (
+            # An id that a file brings may be that of a record of another kind.
             sa.select(_r.c.uid, _d.c.label, _r.c.created)
-            .join(_d, _d.c.seq == _r.c.seq)
+            .outerjoin(_d, _d.c.seq == _r.c.seq)
             .where(_r.c.uid.in_(given))
         )
         for uid, label, created in connection.execute(there):
-            yield Saved(uid, label, created, duplicate=True)
-        gone = sa.select(schema.tombstones.c.uid).where(schema.tombstones.c.uid.in_(given))
-        for uid in connection.scalars(gone):
+            yield Saved(uid, label or given[uid]["label"], created, duplicate=True)
+        for uid in gone(connection, list(given)):
             yield Saved(uid, given[uid]["label"], given[uid]["created"], duplicate=True)
-
-
-def _insert_new(connection: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-    """Insert the rows whose primary keys are not there yet."""
-    on_sqlite = connection.dialect.name == "sqlite"
-    query = (sqlite if on_sqlite else postgresql).insert(table).on_conflict_do_nothing()
-    connection.execute(query, rows)
-
-
-def _columns(table: sa.Table, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What of the rows belongs into a table; a primary key that is not given is made."""
-    return [{c.key: row[c.key] for c in table.c if c.key in row} for row in rows]
-
-
-def _found(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    columns = (_r.c.seq, _r.c.uid, _r.c.revision, _d.c.label, _d.c.digest)
-    return sa.select(*columns).join(_d, _d.c.seq == _r.c.seq).where(*conditions)
-
-
-def _mine(id: str, by: str | None, owner: bool) -> sa.Select[Any]:
-    if owner:
-        return _found(_r.c.uid == id)
-    # Nobody is not the same as whoever gave no name.
-    return _found(_r.c.uid == id, sa.false() if by is None else _r.c.contributor == by)
 
 
 def _chosen(
@@ -472,14 +436,5 @@ def _drawing(row: Row[Any]) -> Drawing:
     )
 
 
-def _chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
-    for begin in range(0, len(rows), _CHUNK):
-        yield rows[begin : begin + _CHUNK]
-
-
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
