@@ -718,6 +718,33 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "The rating of “{name}” is no number. Correct it, or leave it empty.",
         "「{name}」の評価が数値ではありません。数値に直すか、空欄にしてください。",
     ),
+    "compare-no-gallery": (
+        503,
+        "There are no pictures to vote on here: this server has no gallery. Build one "
+        "(`python -m tagger gallery build`), and set TAGGER_GALLERY to its folder.",
+        "このサーバーには投票できるギャラリーがありません。`python -m tagger gallery build`で"
+        "作成し、TAGGER_GALLERYにそのフォルダーを設定してください。",
+    ),
+    "compare-loading": (
+        503,
+        "The pictures to vote on are not ready yet. Try again in a few seconds.",
+        "投票する画像を準備しています。数秒後にもう一度お試しください。",
+    ),
+    "compare-stale": (
+        409,
+        "The pictures to vote on have changed meanwhile. Load the page again.",
+        "投票する画像が更新されました。ページを読み込み直してください。",
+    ),
+    "compare-no-ranker": (
+        404,
+        "There is no ranker “{ranker}” on this server. Choose another one, or send a file.",
+        "このサーバーにランカー「{ranker}」はありません。別のものを選ぶか、ファイルを送ってください。",
+    ),
+    "compare-ranker-kind": (
+        422,
+        "A taste cannot begin from this ranker: it has a hidden layer. Choose a linear one.",
+        "このランカーには中間層があるため、好みの出発点にできません。線形のものを選んでください。",
+    ),
     # Indexes of embeddings.
     "index-not-found": (
         404,

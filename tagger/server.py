@@ -107,6 +107,8 @@ def launch(services: Services, *, host: str = "127.0.0.1", port: int = 0) -> Ser
         if services.explore is not None:
             # Only now: the first page comes first.
             services.explore.start()
+        if services.compare is not None:
+            services.compare.start()
         return Server(str(url), blocks)
     reason = f"port {ports[-1]} is taken or not allowed, or the server did not start in time"
     raise SettingsError("settings-invalid", problems=reason)

@@ -24,6 +24,7 @@ from PIL import Image
 
 from tagger import bundles, images
 from tagger.bundles import BundleConfig, ModelFacts
+from tagger.comparing import CompareServices, build_compare
 from tagger.drawing import DrawServices, build_draw
 from tagger.errors import ImageError, TaggerError
 from tagger.exploring import ExploreServices, build_explore
@@ -185,6 +186,8 @@ class Services:
         What recognises and collects drawings; None where there is no recogniser.
     explore : ExploreServices or None
         What explores a gallery; None where there is none.
+    compare : CompareServices or None
+        What compares pictures and learns tastes.
     """
 
     settings: Settings
@@ -194,6 +197,7 @@ class Services:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     draw: DrawServices | None = None
     explore: ExploreServices | None = None
+    compare: CompareServices | None = None
     # Reading and tagging have a bound each, shared by all doors: pictures are read while the
     # model works on others, and neither can take more memory than its places allow.
     _readers: ThreadPoolExecutor = field(init=False, repr=False)
@@ -307,6 +311,8 @@ class Services:
         """Stop the reading threads when what they have begun is done; keep what was learnt."""
         if self.explore is not None:
             self.explore.close()
+        if self.compare is not None:
+            self.compare.close()
         self._readers.shutdown(wait=True, cancel_futures=True)
         if self.draw is not None:
             self.draw.close()
@@ -376,7 +382,13 @@ def build_services(settings: Settings) -> Services:
     def look(source: Source) -> TagResult:
         return services.tag(source)
 
+    def look_at_all(sources: Iterable[tuple[str, Source]]) -> Iterator[Outcome]:
+        return services.tag_many(sources)
+
     model = ModelFacts(bundle.config.name, bundle.config.version, bundle.hash)
     explore = build_explore(settings, look, tagger.tags, model, draw)
-    services = Services(settings, tagger, bundle.config, bundle.hash, bundle.metrics, draw, explore)
+    compare = build_compare(settings, look_at_all, tagger.tags, model, explore)
+    services = Services(
+        settings, tagger, bundle.config, bundle.hash, bundle.metrics, draw, explore, compare
+    )
     return services

@@ -31,6 +31,7 @@ _DEFAULTS = ImageLimits()
 
 DEFAULT_SKETCH_BUNDLE = str(_ROOT / "exported" / "sketch")
 DEFAULT_GALLERY = str(_ROOT / "exported" / "gallery")
+DEFAULT_RANKER = str(_ROOT / "exported" / "preference")
 
 
 def _whole_number(value: Any) -> Any:
@@ -72,6 +73,9 @@ class Settings(BaseSettings):
     gallery : str
         Folder of the gallery to explore. Where the default folder is not there, there is nothing
         to explore; ``none`` turns it off.
+    ranker : str
+        File or folder (``ranker.json`` in it) of what scores pictures for whoever has no taste of
+        their own. Where the default folder is not there, nothing does; ``none`` turns it off.
     search : {"auto", "exact", "hnsw"}
         How neighbours are found: exactly; by a graph, which needs usearch; or exactly up to
         100,000 pictures and by the graph above, where usearch is installed.
@@ -124,6 +128,7 @@ class Settings(BaseSettings):
     bundle: str = str(_ROOT / "exported" / "illustration")
     sketch_bundle: str = DEFAULT_SKETCH_BUNDLE
     gallery: str = DEFAULT_GALLERY
+    ranker: str = DEFAULT_RANKER
     search: Literal["auto", "exact", "hnsw"] = "auto"
     host: str = Field(
         default="127.0.0.1",

@@ -143,6 +143,7 @@ class ExploreServices:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._closed = False
+        self._opened = threading.Event()
         self._gallery: Gallery | None = None
         # The map that UMAP's placing was prepared for.
         self._warmed: Chart | None = None
@@ -168,10 +169,16 @@ class ExploreServices:
             for thread in threads:
                 thread.join()
 
+    def wait(self) -> None:
+        """Wait until the gallery is ready or has failed, or all ends."""
+        self.start()
+        self._opened.wait()
+
     def close(self) -> None:
         """End what is being made, and close the gallery's files."""
         with self._lock:
             self._closed = True
+        self._opened.set()
         self.worker.close()
         for thread in self._threads:
             thread.join()
@@ -230,6 +237,7 @@ class ExploreServices:
             self._report("the gallery cannot be shown", error)
         finally:
             slot.working = False
+            self._opened.set()
 
     def _report(self, what: str, error: Exception) -> None:
         """Log why a map is not there, unless it is because all ends."""

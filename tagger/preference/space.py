@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from tagger.gallery import Gallery
+    from tagger.gallery import Gallery, TagRows
 
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -65,6 +65,20 @@ def describe(embeddings: npt.ArrayLike, probabilities: npt.ArrayLike) -> Floats:
         least = np.partition(tags, -TOP_TAGS, axis=1)[:, -TOP_TAGS, None]
         tags = np.where(tags >= least, tags, 0)
     return np.concatenate([rows, np.float32(TAG_SCALE) * tags], axis=1)
+
+
+def describe_all(embeddings: npt.ArrayLike, predicted: TagRows) -> tuple[Floats, Floats]:
+    """Describe pictures whose tags are kept in little room, as galleries keep them.
+
+    Returns
+    -------
+    tuple of float32
+        Descriptions ``[N, E + T]`` as of :func:`describe`, and the tags ``[N, T]``, 0 where too
+        small to be kept.
+    """
+    tags = np.zeros((len(predicted), predicted.tags), np.float32)
+    tags[predicted.rows, predicted.tag] = predicted.probability
+    return describe(embeddings, tags), tags
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +146,7 @@ class Space:
     @classmethod
     def of(cls, gallery: Gallery, *, components: int = COMPONENTS) -> Space:
         """The space of a gallery; its pictures are described as :func:`describe` does."""
-        tags = np.zeros((len(gallery), gallery.predicted.tags), np.float32)
-        tags[gallery.predicted.rows, gallery.predicted.tag] = gallery.predicted.probability
-        rows = describe(gallery.embeddings, tags)
+        rows, tags = describe_all(gallery.embeddings, gallery.predicted)
         return cls.learn(rows, gallery.model, tags, components=components)
 
     @classmethod

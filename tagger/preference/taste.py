@@ -9,6 +9,7 @@ both down, and says nothing between them. A skip says nothing at all.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +99,8 @@ class Taste:
         self._chosen: tuple[Any, int, float] | None = None
         # Where the next fit begins: near the last one it ends in few steps.
         self._last: tuple[Doubles, Doubles] | None = None
+        # And that of each prior among which the votes choose.
+        self._points: dict[tuple[int, float], Doubles] = {}
 
     # --- votes -----------------------------------------------------------------------------------
 
@@ -164,14 +167,21 @@ class Taste:
         self._now = None
         return vote
 
-    def undo(self) -> Vote | None:
-        """Take back the last vote, and say which it was; None if there is none."""
-        if not self._votes:
+    def undo(self, place: int = -1) -> Vote | None:
+        """Take back the last vote, or that of a place, and say which it was; None if it is none."""
+        if not -len(self._votes) <= place < len(self._votes):
             return None
-        vote = self._votes.pop()
+        vote = self._votes.pop(place)
         self._asked = {other.pair.key for other in self._votes}
         self._now = None
         return vote
+
+    def copy(self) -> Taste:
+        """The taste as it is now, for another thread; what is voted on one, the other ignores."""
+        twin = copy.copy(self)
+        twin._votes, twin._guests = list(self._votes), list(self._guests)
+        twin._edits, twin._asked = dict(self._edits), set(self._asked)
+        return twin
 
     def forget(self) -> None:
         """Begin again from nothing: no votes, no edits, nothing of a loaded profile."""
@@ -321,12 +331,13 @@ class Taste:
             n for n, vote in enumerate(self._votes) if vote.decided and vote.pair.kind == "check"
         ]
         prior, scale = self._choose()
+        near = self.posterior.point if judged else None
         right: list[float] = []
         for part in range(min(_FOLDS, len(judged))):
             held = [self._votes[n] for n in judged[part::_FOLDS]]
             keys = {vote.pair.key for vote in held}
             rest = [vote for vote in self._votes if vote.pair.key not in keys]
-            learnt = fit(self._evidence(rest), scale * prior, self._start)
+            learnt = fit(self._evidence(rest), scale * prior, self._start, begin=near)
             for vote in held:
                 said = float(self._difference(vote.pair) @ learnt.mean)
                 right.append(0.5 if said == 0 else float((said > 0) == (vote.choice == "left")))
@@ -516,12 +527,14 @@ class Taste:
             if seen:
                 known = self._evidence(seen)
                 options = [(n, s) for n in range(len(self.space.priors)) for s in SCALES]
-                found = {
-                    (n, s): fit(
-                        known, s * self.space.priors[n], self._start, tolerance=1e-3
-                    ).evidence
-                    for n, s in options
-                }
+                found: dict[tuple[int, float], float] = {}
+                points = dict(self._points)
+                for n, s in options:
+                    prior = s * self.space.priors[n]
+                    near = points.get((n, s))
+                    each = fit(known, prior, self._start, begin=near, tolerance=1e-3)
+                    found[n, s], points[n, s] = each.evidence, each.point
+                self._points = points
                 best = max(options, key=lambda option: (found[option], option == best))
             self._chosen = (key, *best)
         return self.space.priors[self._chosen[1]], self._chosen[2]
