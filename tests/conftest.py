@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,23 +24,6 @@ hypothesis.settings.load_profile("tagger")
 REAL_BUNDLE = Path(__file__).resolve().parents[1] / "exported" / "illustration"
 
 
-@pytest.fixture(autouse=True)
-def as_before_any_training() -> Iterator[None]:
-    """Undo what a training does to its process, which others than tests use for nothing else."""
-    _forget_training()
-    yield
-    _forget_training()
-
-
-def _forget_training() -> None:
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.set_flush_denormal(False)  # the smallest numbers are numbers again
-    root = logging.getLogger()
-    for handler in list(root.handlers):
-        if type(handler).__module__.startswith("kedro"):  # it writes to standard output
-            root.removeHandler(handler)
-
-
 def pytest_configure() -> None:
     """Let the programs that tests start be interrupted: what a shell runs behind ignores that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -56,6 +37,7 @@ def _nothing_of_the_project(tmp_path_factory: pytest.TempPathFactory) -> Iterato
         patch.setenv("TAGGER_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         patch.setenv("TAGGER_SKETCH_BUNDLE", "none")
         patch.setenv("TAGGER_GALLERY", "none")
+        patch.setenv("TAGGER_RANKER", "none")
         yield
 
 

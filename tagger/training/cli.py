@@ -17,6 +17,7 @@ from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.settings import load_settings
+from tagger.training.process import left_as_found
 
 CONF = Path(__file__).parent / "conf"
 
@@ -176,8 +177,8 @@ def _train(argv: list[str]) -> int:
     if args.env != "base":
         words.append(f"--env {args.env}")
     _put(parameters, "bundle.command", " ".join(words))
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with _ended_by_request():
+    with left_as_found(), _ended_by_request():
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
         run_pipeline(args.pipeline, parameters, args.env)
     return 0
 

@@ -26,6 +26,7 @@ from tagger.training.calibration import fit_platt
 from tagger.training.metrics import Figures, evaluate
 from tagger.training.network import TagNetwork, see_mirrored
 from tagger.training.packing import Packed
+from tagger.training.process import left_as_found
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ def make_network(recipe: Recipe, tags: int) -> TagNetwork:
     )
 
 
+@left_as_found()
 def train(
     packed: Packed,
     recipe: Recipe,

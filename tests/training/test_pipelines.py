@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tagger import bundles
 from tagger.illustration import IllustrationTagger
 from tagger.training import cli, loop
 from tagger.training.packing import Packed, clear_square
+from tagger.training.process import flushes_denormals
 from tests.training import made
 
 
@@ -87,7 +89,11 @@ def test_somebody_elses_folder_goes_the_same_way(tmp_path: Path) -> None:
     data = made.folder(tmp_path / "mine")
     argv = ["--data", str(data), "--work", str(tmp_path / "w"), "--out", str(tmp_path / "b")]
     settings = ["--env", "smoke", "--set", "recipe.epochs=1", "--set", "taglist.min_concepts=4"]
+    handlers = list(logging.getLogger().handlers)
     assert cli.main("train", [*argv, *settings]) == 0
+    # Nor is anything left of the training in this process.
+    assert not flushes_denormals()
+    assert logging.getLogger().handlers == handlers
     assert "gizmo" in {t.name for t in bundles.load(tmp_path / "b").tags}
 
 

@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tagger.atomic import replacing
 from tagger.training.loop import batches
+from tagger.training.process import left_as_found
 from tagger.training.sketch.augment import StrokeAugmentation
 from tagger.training.sketch.data import Drawings
 from tagger.training.sketch.network import SketchNetwork
@@ -105,6 +106,7 @@ class TrainedSketch:
     recipe: SketchRecipe
 
 
+@left_as_found()
 def train(
     drawings: Drawings,
     recipe: SketchRecipe,

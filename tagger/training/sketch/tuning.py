@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from tagger.atomic import replacing
 from tagger.strokes import Strokes
+from tagger.training.process import left_as_found
 from tagger.training.sketch import loop
 from tagger.training.sketch.augment import StrokeAugmentation, vary
 from tagger.training.sketch.data import Drawings
@@ -192,6 +193,7 @@ def free(network: FreeNetwork, layers: Layers) -> list[nn.Parameter]:
     return [p for p in network.parameters() if p.requires_grad]
 
 
+@left_as_found()
 def tune(
     before: FreeNetwork,
     after: FreeNetwork,
@@ -223,6 +225,7 @@ def tune(
     examples = len(lessons.collected.rows("train"))
     if not examples:
         raise ValueError("no collected drawing is there to learn from")
+    torch.set_flush_denormal(True)
     parameters = free(after, recipe.layers)
     optimiser = torch.optim.Adam(parameters, lr=recipe.rate)
     curve: Curve = []

@@ -140,7 +140,6 @@ def open_live(data: str, settings: Mapping[str, Any], work: str) -> Live:
     tell(run_folder(settings, work), "reading", 0.0)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    torch.set_flush_denormal(True)
     try:
         bundle = sketch_bundle.load(settings["bundle"])
         network = stored.read_network(bundle)
