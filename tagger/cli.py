@@ -1,4 +1,4 @@
-"""The command line: ``python -m tagger tag|serve|index|gallery|drawings|train|evaluate|export``.
+"""The command line: ``python -m tagger tag|rank|serve|index|gallery|drawings|train|...``.
 
 Every command imports what it needs when it runs: tagging does not wait for the web framework, and
 help for nothing at all.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import tagger
-from tagger import cli_drawings, cli_gallery, cli_index
+from tagger import cli_drawings, cli_gallery, cli_index, cli_rank
 from tagger.cli_inputs import Item, collect, interrupt_asked, share, whole
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, help="port (7860); 0 for any that is free")
     serve.add_argument("--bundle", metavar="REF", help="model: a folder or hf:owner/name@revision")
 
+    cli_rank.add_parser(commands)
     cli_drawings.add_parser(commands)
     cli_index.add_parser(commands)
     cli_gallery.add_parser(commands)

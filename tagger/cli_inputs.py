@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +31,15 @@ class Item:
 def collect(
     paths: Sequence[Path], recursive: bool, problems: list[tuple[str, str]]
 ) -> Iterator[Item]:
-    """Files as named, and the pictures of folders in order of their names, each once."""
+    """Files as named, and the pictures of folders in order of their names, each once.
+
+    Of a single folder nothing is kept in memory, however many pictures it has.
+    """
     seen: set[Path] = set()
     for path in paths:
         if path.is_dir():
             files = _pictures(path, recursive, problems)
-            found = [Item(file, file.relative_to(path)) for file in files]
+            found: Iterable[Item] = (Item(file, file.relative_to(path)) for file in files)
         elif path.exists():
             found = [Item(path, Path(path.name))]
         else:
@@ -45,7 +48,8 @@ def collect(
         for item in found:
             real = item.path.absolute()
             if real not in seen:
-                seen.add(real)
+                if len(paths) > 1:
+                    seen.add(real)
                 yield item
 
 

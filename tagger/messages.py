@@ -330,6 +330,11 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "描画の形式がわかりません。ndjson、ndjson-simplified、parquet、npzのいずれかを指定するか、"
         "ファイル名を.ndjson、.parquet、.npzにしてください。",
     ),
+    "votes-format-unknown": (
+        422,
+        "The format of votes is not known. Choose jsonl, csv or parquet.",
+        "投票の形式がわかりません。jsonl、csv、parquetのいずれかを指定してください。",
+    ),
     "drawings-file-invalid": (
         422,
         "The file cannot be read as drawings in this format. Check the format, or export or "
