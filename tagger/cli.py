@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import tagger
-from tagger import cli_drawings, cli_gallery, cli_index, cli_rank
+from tagger import cli_drawings, cli_gallery, cli_index, cli_rank, cli_votes
 from tagger.cli_inputs import Item, collect, interrupt_asked, share, whole
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
 
     cli_rank.add_parser(commands)
     cli_drawings.add_parser(commands)
+    cli_votes.add_parser(commands)
     cli_index.add_parser(commands)
     cli_gallery.add_parser(commands)
 

@@ -80,8 +80,8 @@ def add_parser(commands: Any) -> None:
     push = actions.add_parser(
         "push",
         help="send what is new to the dataset repository on the Hugging Face Hub",
-        description="Send the shared drawings that TAGGER_HUB_DATASET lacks, by TAGGER_HUB_TOKEN. "
-        "Files are only ever added there.",
+        description="Send the shared drawings and votes that TAGGER_HUB_DATASET lacks, by "
+        "TAGGER_HUB_TOKEN. Files are only ever added there.",
     )
     push.set_defaults(command=_push)
 
@@ -101,7 +101,8 @@ def add_parser(commands: Any) -> None:
 
 
 @contextmanager
-def _opened() -> Iterator[Store]:
+def opened() -> Iterator[Store]:
+    """The collection that the settings name."""
     from tagger.collection import Store
     from tagger.settings import load_settings
 
@@ -113,7 +114,7 @@ def _opened() -> Iterator[Store]:
 
 
 def _list(options: argparse.Namespace) -> int:
-    with _opened() as store:
+    with opened() as store:
         drawings = store.gallery(label=options.label, limit=options.limit)
     for drawing in drawings:
         print(json.dumps(_facts(drawing), ensure_ascii=False) if options.json else _line(drawing))
@@ -154,7 +155,7 @@ def _time(drawing: Drawing) -> datetime:
 
 
 def _count(options: argparse.Namespace) -> int:
-    with _opened() as store:
+    with opened() as store:
         counts = store.counts(consented_only=options.shared)
     if options.json:
         print(json.dumps(counts, ensure_ascii=False))
@@ -176,14 +177,14 @@ def _export(options: argparse.Namespace) -> int:
     if path is not None and path.exists() and not options.overwrite:
         print(f"tagger: {path} exists; --overwrite replaces it", file=sys.stderr)
         return FAILED
-    with _opened() as store, _destination(path) as file:
+    with opened() as store, destination(path) as file:
         count = formats.write(store.iterate(label=options.label), file, format)
     print(f"Drawings written: {count:,}.", file=sys.stderr)
     return OK
 
 
 @contextmanager
-def _destination(path: Path | None) -> Iterator[BinaryIO]:
+def destination(path: Path | None) -> Iterator[BinaryIO]:
     """The standard output, or a file that is there only when it is whole."""
     if path is None:
         yield sys.stdout.buffer
@@ -198,7 +199,7 @@ def _destination(path: Path | None) -> Iterator[BinaryIO]:
 
 def _import(options: argparse.Namespace) -> int:
     status = OK
-    with _opened() as store:
+    with opened() as store:
         for path in options.files:
             status = max(status, _import_file(store, path, options))
     return status
@@ -250,11 +251,11 @@ def _push(options: argparse.Namespace) -> int:
     from tagger.collection.hub import push_from
     from tagger.settings import load_settings
 
-    with _opened() as store:
+    with opened() as store:
         pushed = push_from(store, load_settings())
     print(
         f"Files added: {pushed.files:,}; drawings: {pushed.drawings:,}; "
-        f"named as withdrawn: {pushed.withdrawn:,}."
+        f"votes: {pushed.votes:,}; named as withdrawn: {pushed.withdrawn:,}."
     )
     return OK
 
@@ -263,7 +264,7 @@ def _push(options: argparse.Namespace) -> int:
 
 
 def _withdraw(options: argparse.Namespace) -> int:
-    with _opened() as store:
+    with opened() as store:
         whose = options.contributor
         if options.visitor:
             whose = store.contributor_of(options.visitor)
@@ -271,7 +272,7 @@ def _withdraw(options: argparse.Namespace) -> int:
         if not count:
             print("There are no such drawings.", file=sys.stderr)
             return SOME_FAILED
-        if not options.yes and not _agreed(count):
+        if not options.yes and not agreed(count):
             return FAILED
         if options.ids:
             for id in options.ids:
@@ -282,7 +283,8 @@ def _withdraw(options: argparse.Namespace) -> int:
     return OK
 
 
-def _agreed(count: int) -> bool:
+def agreed(count: int) -> bool:
+    """Ask whether so many records may be removed."""
     if not sys.stdin.isatty():
         print("tagger: say --yes to remove drawings for good", file=sys.stderr)
         return False

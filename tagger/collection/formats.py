@@ -144,7 +144,7 @@ def lines(drawings: Iterable[Drawing], *, simplified: bool = False) -> Iterator[
         row = _row(drawing)
         if simplified:
             row["drawing"] = dump(simplify(drawing.strokes))
-        row["timestamp"] = f"{_datetime(drawing.created):%Y-%m-%d %H:%M:%S.%f} UTC"
+        row["timestamp"] = f"{datetime_of(drawing.created):%Y-%m-%d %H:%M:%S.%f} UTC"
         yield json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
@@ -224,7 +224,8 @@ def _made_id(label: str, content: bytes) -> str:
     return hashlib.sha256(label.encode() + b"\0" + content).hexdigest()[:32]
 
 
-def _datetime(created: int) -> datetime:
+def datetime_of(created: int) -> datetime:
+    """The time of UTC milliseconds."""
     return datetime.fromtimestamp(created // 1000, UTC).replace(microsecond=created % 1000 * 1000)
 
 
@@ -248,8 +249,14 @@ def _created(value: Any) -> int | None:
 # --- Parquet ------------------------------------------------------------------------------------
 
 
-def _arrow(module: str) -> Any:
-    # A library of the training requirements: the app runs without it.
+def arrow(module: str) -> Any:
+    """A module of Parquet's library.
+
+    Raises
+    ------
+    StoreError
+        ``format-not-installed``: the app runs without it.
+    """
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -257,7 +264,7 @@ def _arrow(module: str) -> Any:
 
 
 def _write_parquet(drawings: Iterable[Drawing], file: BinaryIO) -> int:
-    pa, parquet = _arrow("pyarrow"), _arrow("pyarrow.parquet")
+    pa, parquet = arrow("pyarrow"), arrow("pyarrow.parquet")
     schema = pa.schema(
         {
             "key_id": pa.string(),
@@ -279,14 +286,14 @@ def _write_parquet(drawings: Iterable[Drawing], file: BinaryIO) -> int:
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         remaining = iter(drawings)
         while chunk := list(islice(remaining, _ROWS)):
-            rows = [_row(d) | {"timestamp": _datetime(d.created)} for d in chunk]
+            rows = [_row(d) | {"timestamp": datetime_of(d.created)} for d in chunk]
             writer.write_table(pa.Table.from_pylist(rows, schema))
             count += len(rows)
     return count
 
 
 def _read_parquet(file: BinaryIO) -> Iterator[NewDrawing | Problem]:
-    pa, parquet = _arrow("pyarrow"), _arrow("pyarrow.parquet")
+    pa, parquet = arrow("pyarrow"), arrow("pyarrow.parquet")
     number = 0
     try:
         table = parquet.ParquetFile(file)

@@ -1,8 +1,9 @@
 """Push the collection to a dataset repository on the Hugging Face Hub; off unless it is set up.
 
-Only consenting drawings go there, without their contributors. Files are added, never changed or
-removed: ``data/*.ndjson`` hold drawings in the form of Quick, Draw!, ``withdrawn/*.ndjson`` name
-those that were deleted since. A drawing whose label was changed comes again with a higher revision.
+Only consenting drawings and votes go there, without their contributors. Files are added, never
+changed or removed: ``data/*.ndjson`` hold drawings in the form of Quick, Draw!, ``votes/*.ndjson``
+votes on pictures of the gallery, ``withdrawn/*.ndjson`` name what was deleted since. A drawing
+whose label was changed comes again with a higher revision.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ Drawings that people made and labelled, and agreed to share. This repository is 
 - `data/*.ndjson`: one drawing a line, in the raw form of Quick, Draw!: `word`, `timestamp` and
   `drawing`, which is a list of strokes `[[x, ...], [y, ...], [milliseconds, ...], [pressure, ...]]`
   of which the last two may be absent. `predicted` is what the recogniser `model` said of it.
-- `withdrawn/*.ndjson`: `key_id` of drawings that were taken back. **Leave these out.**
+- `votes/*.ndjson`, if there are any: one vote a line on two pictures, `left` and `right`, of the
+  gallery `gallery`. `expected` is the probability for the left one that `ranker` had foretold.
+- `withdrawn/*.ndjson`: `key_id` of drawings and votes that were taken back. **Leave these out.**
 - Of lines with the same `key_id`, the one with the highest `revision` counts: its label was
   corrected.
 """
@@ -45,11 +48,12 @@ Drawings that people made and labelled, and agreed to share. This repository is 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What a push has sent: files, drawings in them, drawings named as withdrawn."""
+    """What a push has sent: files, drawings in them, what is named as withdrawn, votes."""
 
     files: int = 0
     drawings: int = 0
     withdrawn: int = 0
+    votes: int = 0
 
 
 def push_from(store: Store, settings: Settings) -> Pushed:
@@ -91,18 +95,26 @@ def push(store: Store, repository: str, token: str, *, endpoint: str | None = No
     ledger = Ledger(store, f"hub:{repository}")
     with store.database.alone("push"):
         card = _prepare(api, repository)
+        files = drawings = votes = withdrawn = 0
+
+        def send(part: Part, message: str) -> None:
+            nonlocal card, files
+            _send(api, repository, part, message, card)
+            ledger.settle(part.number, arrived=True)
+            card, files = None, files + 1
+
         for number, path in ledger.unsettled():
             ledger.settle(number, arrived=_is_there(api, repository, path))
-        files = drawings = withdrawn = 0
         while (part := ledger.next_drawings()) is not None:
-            _send(api, repository, part, f"Add {part.rows} drawings", card if not files else None)
-            ledger.settle(part.number, arrived=True)
-            files, drawings = files + 1, drawings + part.rows
+            send(part, f"Add {part.rows} drawings")
+            drawings += part.rows
+        while (part := ledger.next_votes()) is not None:
+            send(part, f"Add {part.rows} votes")
+            votes += part.rows
         while (part := ledger.next_withdrawn()) is not None:
-            _send(api, repository, part, f"Withdraw {part.rows} drawings", None)
-            ledger.settle(part.number, arrived=True)
-            files, withdrawn = files + 1, withdrawn + part.rows
-    return Pushed(files, drawings, withdrawn)
+            send(part, f"Withdraw {part.rows}")
+            withdrawn += part.rows
+    return Pushed(files, drawings, withdrawn, votes)
 
 
 class Pusher:
@@ -135,7 +147,8 @@ class Pusher:
             try:
                 pushed = self._push()
                 if pushed.files:
-                    _log.info("pushed %s drawings to the Hub", pushed.drawings)
+                    given = (pushed.drawings, pushed.votes)
+                    _log.info("pushed %s drawings and %s votes to the Hub", *given)
             except TaggerError as error:
                 _log.warning("nothing was pushed to the Hub: %s", error)
             except Exception:

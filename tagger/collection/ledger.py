@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tagger.collection import schema
+from tagger.collection import schema, vote_formats
 from tagger.collection.formats import lines
 from tagger.collection.store import Store
 
@@ -88,20 +88,28 @@ class Ledger:
             chosen = self._store.some(r.consent, missing, limit=MAX_ROWS)
             if not chosen:
                 return None
-            texts: list[bytes] = []
-            size = 0
-            for text in lines(chosen):
-                if texts and size + len(text) > MAX_BYTES:
-                    break
-                texts.append(text.encode())
-                size += len(texts[-1])
+            texts = _first(lines(chosen))
             rows = [(drawing.id, drawing.revision) for drawing in chosen[: len(texts)]]
             part = self._plan("data", rows, texts)
             if part is not None:
                 return part
 
+    def next_votes(self) -> Part | None:
+        """Plan a file of votes that others may have and the target lacks."""
+        r = schema.records.c
+        while True:
+            missing = ~self._has(r.uid, r.revision)
+            chosen = self._store.some_public_votes(missing, limit=MAX_ROWS)
+            if not chosen:
+                return None
+            texts = _first(vote_formats.lines(chosen))
+            # A vote is never changed.
+            part = self._plan("votes", [(vote.id, 1) for vote in chosen[: len(texts)]], texts)
+            if part is not None:
+                return part
+
     def next_withdrawn(self) -> Part | None:
-        """Plan a file that names drawings that the target has and that were deleted."""
+        """Plan a file that names records that the target has and that were deleted."""
         t = schema.tombstones.c
         query = (
             sa.select(t.uid, t.revision, t.deleted)
@@ -137,7 +145,7 @@ class Ledger:
         """Write down what is about to be sent; None if some of it was deleted meanwhile."""
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         path = f"{folder}/{stamp}-{secrets.token_hex(4)}.ndjson"
-        table = schema.records if folder == "data" else schema.tombstones
+        table = schema.tombstones if folder == "withdrawn" else schema.records
 
         def work(connection: Connection) -> int | None:
             there = sa.select(table.c.uid, table.c.revision).where(
@@ -160,6 +168,21 @@ class Ledger:
 
         number = self._store.database.write(work)
         return None if number is None else Part(number, path, b"".join(texts), len(rows))
+
+
+def _first(texts: Iterable[str]) -> list[bytes]:
+    """As many of the lines as one file takes; at least one."""
+
+    def fitting() -> Iterator[bytes]:
+        size = 0
+        for text in texts:
+            line = text.encode()
+            size += len(line)
+            if MAX_BYTES < size > len(line):
+                return
+            yield line
+
+    return list(fitting())
 
 
 def _day(milliseconds: int) -> str:

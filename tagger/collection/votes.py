@@ -107,6 +107,13 @@ class VoteStore(Base):
             if len(rows) < CHUNK:
                 return
 
+    def some_public_votes(self, *conditions: sa.ColumnElement[bool], limit: int) -> list[KeptVote]:
+        """The first so many of `KeptVote.public` for which the conditions on the tables hold."""
+        own = sa.exists().where(schema.vote_pictures.c.seq == _r.c.seq)
+        query = _VOTES.where(_r.c.consent, ~own, *conditions).order_by(_r.c.seq).limit(limit)
+        with self.database.read() as connection:
+            return [_vote(row) for row in connection.execute(query)]
+
     def count_votes(self, *, consented_only: bool = False, contributor: str | None = None) -> int:
         """How many votes there are; of all contributors unless one is given."""
         query = (
