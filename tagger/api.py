@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Mount, Route
 
 import tagger
-from tagger import api_docs, api_draw, api_explore, api_models, api_tuning
+from tagger import api_compare, api_docs, api_draw, api_explore, api_models, api_tuning
 from tagger.errors import TaggerError
 from tagger.intake import WaitingLine
 from tagger.languages import Language
@@ -210,6 +210,7 @@ def create_api(services: Services) -> FastAPI:
     api_draw.add_routes(app, services)
     api_tuning.add_routes(app, services)
     api_explore.add_routes(app, services)
+    api_compare.add_routes(app, services)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:

@@ -19,7 +19,8 @@ from tagger.messages import MESSAGES
 
 DESCRIPTION = """\
 Send pictures, get ranked tags, embeddings, similar pictures and their place on a map; send
-drawings, get words for them, and teach new ones. No key is
+drawings, get words for them, and teach new ones; ask which of two pictures is preferred, put sets
+in order, vote, and get a taste of your own. No key is
 needed; answers are JSON, errors are
 `application/problem+json` with a stable `code` and a `detail` that says what to do. Limits are in
 `GET v1/models`; when too many requests wait, the answer is 429 with `Retry-After`."""
@@ -58,7 +59,10 @@ curl -H 'Content-Type: application/json' -d '{"strokes": [[[3, 60, 97], [5, 50, 
   'http://localhost:7860/api/v1/recognise?top=3'
 
 curl -F file=@picture.png 'http://localhost:7860/api/v1/similar?k=5'
-curl -F file=@picture.png 'http://localhost:7860/api/v1/map/place'"""
+curl -F file=@picture.png 'http://localhost:7860/api/v1/map/place'
+
+curl -F left=@one.png -F right=@two.jpg 'http://localhost:7860/api/v1/compare'
+curl -F files=@one.png -F files=@two.jpg 'http://localhost:7860/api/v1/rank'"""
 
 
 def render(openapi: Mapping[str, Any]) -> str:
@@ -106,7 +110,7 @@ def _operation(
     content = operation.get("requestBody", {}).get("content", {})
     upload, body = "multipart/form-data" in content, content.get("application/json")
     if upload:
-        rows = _upload_row(content["multipart/form-data"]["schema"]) + rows
+        rows = _upload_rows(content["multipart/form-data"]["schema"]) + rows
     if body is not None:
         required = body["schema"].get("required", ())
         rows = (
@@ -140,12 +144,22 @@ def _operation(
     )
 
 
-def _upload_row(schema: Mapping[str, Any]) -> str:
-    if schema["properties"]["file"].get("type") != "array":
-        return "<tr><td><code>file</code><td>form field<td>The picture."
-    return (
-        "<tr><td><code>file</code><td>form field, may repeat<td>The pictures; "
-        "<code>files</code> will do, too."
+def _upload_rows(schema: Mapping[str, Any]) -> str:
+    fields = schema["properties"]
+    # Most forms hold nothing but pictures, under the same name.
+    if set(fields) <= {"file", "files"}:
+        if fields["file"].get("type") != "array":
+            return "<tr><td><code>file</code><td>form field<td>The picture."
+        return (
+            "<tr><td><code>file</code><td>form field, may repeat<td>The pictures; "
+            "<code>files</code> will do, too."
+        )
+    required = schema.get("required", ())
+    return "".join(
+        f"<tr><td><code>{escape(name)}</code><td>form field"
+        f"{', may repeat' if field.get('type') == 'array' else ''}"
+        f"{'' if name in required else ', optional'}<td>{_prose(field['description'])}"
+        for name, field in fields.items()
     )
 
 
@@ -159,8 +173,11 @@ def _form(path: str, method: str, operation: Mapping[str, Any], upload: bool) ->
     if upload:
         # A form that posts cannot fill the query as well: it shows the defaults.
         schema = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
-        many = " multiple" if schema["properties"]["file"].get("type") == "array" else ""
-        fields = [f'<label>file <input type="file" name="file"{many} required></label>']
+        given = dict(schema["properties"])
+        if "file" in given:  # `files` is the same under another name
+            given.pop("files", None)
+        required = {"file", *schema.get("required", ())}
+        fields = [_form_field(name, field, name in required) for name, field in given.items()]
     elif method == "get" and "{" not in path and not _NEEDS_HEADER & set(operation["responses"]):
         fields = [_field(p) for p in parameters if p["in"] == "query"]
     else:
@@ -170,6 +187,15 @@ def _form(path: str, method: str, operation: Mapping[str, Any], upload: bool) ->
         f'<form method="{method}" action="{escape(path.lstrip("/"))}"{encoding}>'
         f"{''.join(fields)}<button>Try it</button></form>"
     )
+
+
+def _form_field(name: str, schema: Mapping[str, Any], required: bool) -> str:
+    many = schema.get("type") == "array"
+    is_file = "contentMediaType" in (schema["items"] if many else schema)
+    attributes = ' type="file"' if is_file else ""
+    attributes += " multiple" if many else ""
+    attributes += " required" if required else ""
+    return f'<label>{escape(name)} <input{attributes} name="{escape(name)}"></label>'
 
 
 def _kind(schema: Mapping[str, Any]) -> str:

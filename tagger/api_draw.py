@@ -35,7 +35,7 @@ _MEDIA = {
 }
 
 _LANG = Query(description="Language of labels and messages; by default what the browser prefers.")
-_VISITOR = Header(
+VISITOR = Header(
     alias="X-Visitor",
     description="An id of your own, random: 16 to 64 letters, digits, hyphens and underscores.",
 )
@@ -68,14 +68,14 @@ def add_routes(app: FastAPI, services: Services) -> None:
         request: Request,
         top: Annotated[int, Query(ge=1, le=100, description="How many words at most.")] = 10,
         lang: Annotated[Language | None, _LANG] = None,
-        visitor: Annotated[str | None, _VISITOR] = None,
+        visitor: Annotated[str | None, VISITOR] = None,
     ) -> Response:
         """Send strokes as JSON, get words with calibrated probabilities.
 
         With `X-Visitor`, the words taught under that id are among them. A visitor may ask some
         forty times a second, so a drawing can be sent while it grows.
         """
-        service, who = draw(), _visitor(visitor)
+        service, who = draw(), visitor_of(visitor)
         client = client_of(request)
         # Before the body is looked at: a flood should cost nothing.
         service.admit(who, client)
@@ -98,7 +98,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         operation_id="save_drawing",
     )
     async def save_drawing(
-        request: Request, visitor: Annotated[str | None, _VISITOR] = None
+        request: Request, visitor: Annotated[str | None, VISITOR] = None
     ) -> Response:
         """Keep a drawing; the visitor's recogniser learns from it at once.
 
@@ -106,7 +106,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         and teaches nobody else. It is on the disk when the answer comes: 201, or 200 if it was
         there already because the same `key` was sent again.
         """
-        service, who = draw(), _known_visitor(visitor)
+        service, who = draw(), known_visitor(visitor)
         body = await read_json_body(request, MAX_BODY)
         client = client_of(request)
 
@@ -134,7 +134,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         operation_id="list_drawings",
     )
     async def list_drawings(
-        visitor: Annotated[str | None, _VISITOR] = None,
+        visitor: Annotated[str | None, VISITOR] = None,
         label: Annotated[str | None, Query(max_length=64, description="Only of this word.")] = None,
         limit: Annotated[int, Query(ge=1, le=200, description="How many at most.")] = 50,
         offset: Annotated[
@@ -142,7 +142,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         ] = 0,
     ) -> Response:
         """List what was saved under the visitor's id, newest first."""
-        service, who = draw(), _known_visitor(visitor)
+        service, who = draw(), known_visitor(visitor)
         page = await in_thread(
             lambda: service.gallery(who, label=label, offset=offset, limit=limit)
         )
@@ -157,9 +157,9 @@ def add_routes(app: FastAPI, services: Services) -> None:
         responses=models.WITHDRAW_RESPONSES,
         operation_id="withdraw_drawings",
     )
-    async def withdraw_drawings(visitor: Annotated[str | None, _VISITOR] = None) -> Response:
+    async def withdraw_drawings(visitor: Annotated[str | None, VISITOR] = None) -> Response:
         """Delete everything that was saved under the visitor's id, and what was learnt from it."""
-        service, who = draw(), _known_visitor(visitor)
+        service, who = draw(), known_visitor(visitor)
         return answer({"deleted": await in_thread(lambda: service.withdraw(who))})
 
     @app.get(
@@ -175,7 +175,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
             Literal["ndjson", "ndjson-simplified", "parquet", "npz"],
             Query(description="Quick, Draw!'s lines, raw or simplified; Parquet; MNIST-style."),
         ] = "ndjson",
-        visitor: Annotated[str | None, _VISITOR] = None,
+        visitor: Annotated[str | None, VISITOR] = None,
         authorization: Annotated[str | None, TOKEN] = None,
     ) -> Response:
         """The app's owner gets all that was given with consent, a visitor all of their own.
@@ -185,7 +185,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         service = draw()
         whose = None
         if authorization is None:
-            whose = _known_visitor(visitor)
+            whose = known_visitor(visitor)
         else:
             owner_only(service, authorization, client_of(request))
 
@@ -221,10 +221,10 @@ def add_routes(app: FastAPI, services: Services) -> None:
     async def relabel_drawing(
         request: Request,
         id: Annotated[str, _ID],
-        visitor: Annotated[str | None, _VISITOR] = None,
+        visitor: Annotated[str | None, VISITOR] = None,
     ) -> Response:
         """Give one of your drawings another word."""
-        service, who = draw(), _known_visitor(visitor)
+        service, who = draw(), known_visitor(visitor)
         body = await read_json_body(request, _MAX_SMALL_BODY)
         label = _text(parse_json_object(body), "label")
         drawing = await in_thread(lambda: service.relabel(id, label, who))
@@ -238,10 +238,10 @@ def add_routes(app: FastAPI, services: Services) -> None:
         operation_id="delete_drawing",
     )
     async def delete_drawing(
-        id: Annotated[str, _ID], visitor: Annotated[str | None, _VISITOR] = None
+        id: Annotated[str, _ID], visitor: Annotated[str | None, VISITOR] = None
     ) -> Response:
         """Delete one of your drawings, and what was learnt from it."""
-        service, who = draw(), _known_visitor(visitor)
+        service, who = draw(), known_visitor(visitor)
         await in_thread(lambda: service.delete(id, who))
         return answer({"deleted": 1})
 
@@ -259,10 +259,10 @@ def add_routes(app: FastAPI, services: Services) -> None:
         ] = "",
         lang: Annotated[Language | None, _LANG] = None,
         limit: Annotated[int, Query(ge=1, le=1000, description="How many at most.")] = 20,
-        visitor: Annotated[str | None, _VISITOR] = None,
+        visitor: Annotated[str | None, VISITOR] = None,
     ) -> Response:
         """Complete a label: words that the model knows, and those that the visitor taught."""
-        service, who = draw(), _visitor(visitor)
+        service, who = draw(), visitor_of(visitor)
         chosen = lang or language(request)
         found = await in_thread(lambda: service.words(query, lang=chosen, visitor=who, limit=limit))
         return answer({"words": [word.to_dict(chosen) for word in found]}, chosen)
@@ -332,14 +332,21 @@ def client_of(request: Request) -> str:
     return request.client.host if request.client is not None else ""
 
 
-def _visitor(visitor: str | None) -> str:
+def visitor_of(visitor: str | None) -> str:
     """The visitor, or nothing for who does not say; what cannot be an id is refused."""
     if visitor is None:
         return ""
-    return _known_visitor(visitor)
+    return known_visitor(visitor)
 
 
-def _known_visitor(visitor: str | None) -> str:
+def known_visitor(visitor: str | None) -> str:
+    """The visitor, who has to say who they are.
+
+    Raises
+    ------
+    RequestError
+        ``visitor-missing``.
+    """
     if visitor is None or _VISITOR_FORM.fullmatch(visitor) is None:
         raise RequestError("visitor-missing")
     return visitor

@@ -723,6 +723,11 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "The rating of “{name}” is no number. Correct it, or leave it empty.",
         "「{name}」の評価が数値ではありません。数値に直すか、空欄にしてください。",
     ),
+    "compare-off": (
+        503,
+        "Pictures are not compared on this server.",
+        "このサーバーでは画像の比較を利用できません。",
+    ),
     "compare-no-gallery": (
         503,
         "There are no pictures to vote on here: this server has no gallery. Build one "

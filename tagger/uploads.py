@@ -20,7 +20,7 @@ from tagger.errors import LimitError, RequestError
 LARGEST_PICTURES = 5
 _FILE_FIELDS = ("file", "files")
 _FORM_OVERHEAD = 64 * 1024
-_MAX_TEXT_FIELDS = 8
+_MAX_TEXT_FIELDS = 16
 _MAX_TEXT_FIELD_BYTES = 1024
 
 
@@ -38,8 +38,32 @@ async def uploads(
     Raises
     ------
     TaggerError
+        As :func:`received`, and if it holds no file.
+    """
+    async with received(request, max_files, max_bytes) as form:
+        yield _pictures(form)
+
+
+@asynccontextmanager
+async def received(
+    request: Request, max_files: int, max_bytes: int, max_text: int = _MAX_TEXT_FIELD_BYTES
+) -> AsyncIterator[FormData]:
+    """Receive a form; its files lie on disk, if large, until the block ends.
+
+    Parameters
+    ----------
+    request : Request
+        Of which nothing has been read.
+    max_files, max_bytes : int
+        That the whole form may hold.
+    max_text : int
+        Bytes of a field that is no file.
+
+    Raises
+    ------
+    TaggerError
         If the body is no form, too large (said before it is read, where its length is given),
-        too slow, or holds no file or too many.
+        too slow, or holds too many files or fields.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0]
     if content_type.strip().lower() != "multipart/form-data":
@@ -51,7 +75,7 @@ async def uploads(
             form = await counted.form(
                 max_files=max_files,
                 max_fields=_MAX_TEXT_FIELDS,
-                max_part_size=_MAX_TEXT_FIELD_BYTES,
+                max_part_size=max_text,
             )
     except TimeoutError:
         raise RequestError("request-timeout") from None
@@ -63,7 +87,7 @@ async def uploads(
             raise LimitError("request-too-many-files", count=count, limit=max_files) from None
         raise RequestError("request-malformed") from None
     try:
-        yield _pictures(form)
+        yield form
     finally:
         await form.close()
 

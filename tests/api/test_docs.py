@@ -110,6 +110,10 @@ def test_every_address_is_described(openapi: dict[str, Any]) -> None:
         "/v1/map/place": {"post"},
         "/v1/similar": {"post"},
         "/v1/embed": {"post"},
+        "/v1/rankers": {"get"},
+        "/v1/compare": {"post"},
+        "/v1/rank": {"post"},
+        "/v1/rank/evaluate": {"post"},
     }
     assert openapi["servers"] == [{"url": "/api"}]
     for methods in openapi["paths"].values():
@@ -227,6 +231,9 @@ def test_the_forms_of_the_page_work(toy_client: TestClient) -> None:
         ("post", "v1/map/place"),
         ("post", "v1/similar"),
         ("post", "v1/embed"),
+        ("get", "v1/rankers"),
+        ("post", "v1/compare"),
+        ("post", "v1/rank"),
     }
     # As a browser sends them: text fields as they are shown, the boxes not ticked.
     fields: dict[str, str | None] = {}
