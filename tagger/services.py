@@ -387,7 +387,7 @@ def build_services(settings: Settings) -> Services:
 
     model = ModelFacts(bundle.config.name, bundle.config.version, bundle.hash)
     explore = build_explore(settings, look, tagger.tags, model, draw)
-    compare = build_compare(settings, look_at_all, tagger.tags, model, explore)
+    compare = build_compare(settings, look_at_all, tagger.tags, model, explore, draw)
     services = Services(
         settings, tagger, bundle.config, bundle.hash, bundle.metrics, draw, explore, compare
     )

@@ -6,6 +6,7 @@ a limit holds alike for the page, the API and the command line.
 
 from __future__ import annotations
 
+import hmac
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -185,6 +186,13 @@ class Settings(BaseSettings):
         """Where drawings are collected, as `tagger.collection.Store.open` takes it."""
         file = self.data_dir.expanduser().resolve() / "collection.sqlite3"
         return self.database.get_secret_value() or f"sqlite:///{file}"
+
+    def is_owner(self, token: str) -> bool:
+        """Whether this is the owner's token; False for all if none is set."""
+        wanted = self.owner_token.get_secret_value()
+        # Takes as long whatever is wrong.
+        same = hmac.compare_digest(token.encode("utf-8", "replace"), wanted.encode())
+        return same and bool(wanted)
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +58,11 @@ class Pool:
     def hash(self) -> str:
         """Of all that is known of the pictures."""
         return self.chart.hash
+
+    @cached_property
+    def numbers(self) -> Mapping[str, int]:
+        """Numbers of the pictures by their ids."""
+        return {self.chart.id(number): number for number in range(len(self))}
 
     def description(self, number: int) -> Floats:
         """Of a picture: float32, shape [D]."""
