@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tagger.collection import Drawing, NewDrawing
+from tagger.collection import Drawing, NewDrawing, NewVote, own_id
 from tagger.strokes import Strokes, dump, parse
 
 CAT = parse([[[0, 100, 50.25], [0, 10, 80], [0, 20, 45]], [[10, 20], [5, 5], [100, 130]]])
@@ -24,6 +24,22 @@ def scribble(seed: int, points: int = 60) -> Strokes:
 def new(label: str = "cat", strokes: Strokes = CAT, **more: Any) -> NewDrawing:
     """A drawing that its contributor lets others have."""
     return NewDrawing(label, strokes, **({"consent": True} | more))
+
+
+def vote(left: str = "a.png", right: str = "b.png", choice: Any = "left", **more: Any) -> NewVote:
+    """A vote that its contributor lets others have."""
+    return NewVote(left, right, choice, **({"consent": True} | more))
+
+
+def description(seed: int) -> bytes:
+    """Of a picture in no gallery: one that no other seed gives."""
+    return np.random.default_rng(seed).normal(size=24).astype("<f2").tobytes()
+
+
+def own_vote(seed: int, right: str = "b.png", **more: Any) -> NewVote:
+    """A vote on a picture of the voter's own, on the left."""
+    held = description(seed)
+    return vote(own_id(held), right, own={own_id(held): held}, **more)
 
 
 def facts(drawing: Drawing) -> dict[str, Any]:

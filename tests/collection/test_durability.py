@@ -19,8 +19,8 @@ import pytest
 from tagger.collection import Store
 from tagger.errors import StoreError
 from tagger.strokes import digest
-from tests.collection.examples import new, scribble
-from tests.collection.kill_me import SAVES
+from tests.collection.examples import description, new, scribble
+from tests.collection.kill_me import SAVES, drawing_of, is_vote, vote_of
 from tests.postgres import Absent, Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @contextlib.contextmanager
 def saving(url: str, number: int) -> Iterator[subprocess.Popen[str]]:
-    """The program that saves a thousand drawings."""
+    """The program that saves a thousand drawings and votes."""
     command = [sys.executable, "-m", "tests.collection.kill_me", url, str(number)]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -43,7 +43,7 @@ def saving(url: str, number: int) -> Iterator[subprocess.Popen[str]]:
 def killed_after(
     process: subprocess.Popen[str], count: int, kill: Callable[[], None]
 ) -> dict[int, str]:
-    """Call `kill` after so many drawings were acknowledged; all that were, by their numbers."""
+    """Call `kill` after so many were acknowledged; all that were, by their numbers."""
     assert process.stdout is not None
     acknowledged: dict[int, str] = {}
     for line in process.stdout:
@@ -57,13 +57,19 @@ def killed_after(
 
 
 def check_all_there(store: Store, rounds: list[dict[int, str]]) -> None:
-    """Every acknowledged drawing once, whole; whatever else is there is whole, too."""
+    """All that was acknowledged once, whole; whatever else is there is whole, too."""
     there = list(store.iterate())  # reads the strokes of all
     ids = [drawing.id for drawing in there]
     assert len(ids) == len(set(ids))
     by_id = {drawing.id: drawing for drawing in there}
+    votes = {vote.id: vote for vote in store.iterate_votes()}
+    for vote in votes.values():
+        assert store.own_picture(vote.left) == description(int(vote.right.removesuffix(".png")))
     for acknowledged in rounds:
         for number, id in acknowledged.items():
+            if is_vote(number):
+                assert votes[id].right == f"{number}.png"
+                continue
             assert by_id[id].label == f"word {number % 7}"
             assert by_id[id].digest == digest(by_id[id].strokes) == digest(scribble(number, 24))
 
@@ -72,15 +78,14 @@ def check_retried(store: Store, rounds: list[dict[int, str]]) -> None:
     """A client that sends all of it again ends with each once, under the acknowledged id."""
     me = store.contributor_of("me")
     for nth, acknowledged in enumerate(rounds):
-        saved = store.save_many(
-            [
-                new(f"word {i % 7}", scribble(i, 24), contributor=me, key=f"{nth}/{i}")
-                for i in range(SAVES)
-            ]
-        )
+        drawings = [i for i in range(SAVES) if not is_vote(i)]
+        votes = [i for i in range(SAVES) if is_vote(i)]
+        drawn = store.save_many([drawing_of(i, nth, me) for i in drawings])
+        voted = store.save_votes([vote_of(i, nth, me) for i in votes])
+        saved = dict(zip([*drawings, *votes], [*drawn, *voted], strict=True))
         assert all(saved[number].id == id for number, id in acknowledged.items())
         assert all(saved[number].duplicate for number in acknowledged)
-    assert sum(store.counts().values()) == SAVES * len(rounds)
+    assert sum(store.counts().values()) + store.count_votes() == SAVES * len(rounds)
 
 
 def test_killed_in_the_middle_of_a_thousand_saves(url: str) -> None:

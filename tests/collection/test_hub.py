@@ -12,7 +12,7 @@ from tagger.collection import NewDrawing, Store, formats, hub, ledger
 from tagger.collection.hub import Pushed, Pusher
 from tagger.errors import StoreError
 from tagger.settings import Settings
-from tests.collection.examples import facts, new, scribble
+from tests.collection.examples import facts, new, own_vote, scribble, vote
 from tests.dataset_hub import REPOSITORY, TOKEN, Hub, serving
 
 
@@ -90,6 +90,27 @@ def test_corrections_and_withdrawals_follow(store: Store, remote: Hub) -> None:
     assert kept in named
     assert never not in named
     assert early not in named
+
+
+def test_votes_go_along(store: Store, remote: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "MAX_ROWS", 2)
+    me = store.contributor_of("me")
+    voted = [store.save_vote(vote(f"{i}.png", contributor=me)).id for i in range(3)]
+    store.save_vote(vote("private.png", contributor=me, consent=False))
+    store.save_vote(own_vote(1, contributor=me))
+    assert push(store, remote) == Pushed(files=2, votes=3)
+    assert push(store, remote) == Pushed()
+    rows = remote.lines("votes")
+    assert [(row["key_id"], row["left"]) for row in rows] == [
+        (id, f"{i}.png") for i, id in enumerate(voted)
+    ]
+    assert remote.files is not None
+    sent = b"".join(remote.files.values())
+    assert not any(part in sent for part in (me.encode(), b"private.png", b"own:"))
+    store.delete_vote(voted[1], by=me)
+    assert push(store, remote) == Pushed(files=1, withdrawn=1)
+    assert [row["key_id"] for row in remote.lines("withdrawn")] == [voted[1]]
+    assert remote.overwritten == []
 
 
 @pytest.mark.parametrize("trouble", ["refuse", "silent"])

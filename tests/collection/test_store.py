@@ -25,7 +25,7 @@ from tagger.collection import NewDrawing, Store, clean_label, schema
 from tagger.collection.database import Database
 from tagger.errors import StoreError, StrokesError, TaggerError
 from tagger.strokes import Stroke, digest, dump
-from tests.collection.examples import CAT, DOG, LABELS, STROKES, facts, new, scribble
+from tests.collection.examples import CAT, DOG, LABELS, STROKES, facts, new, scribble, vote
 from tests.postgres import Cluster
 
 
@@ -448,6 +448,8 @@ def test_an_older_collection_is_brought_up_to_date(
         drawing = store.get(id)
         assert drawing is not None
         assert drawing.contributor == store.contributor_of("me")
+        voted = store.save_vote(vote(contributor=drawing.contributor)).id
+        assert [kept.id for kept in store.votes_of(drawing.contributor)] == [voted]
     assert tables_of(old) == tables_of(fresh)
 
 
