@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
 import re
 import string
@@ -88,20 +89,21 @@ def test_about_names_the_model_and_its_data(toy_services: Services) -> None:
 
 
 def test_the_page_says_in_one_sentence_what_its_tabs_do() -> None:
+    tabs = ("draw", "explore", "compare")
     said = {
         lang: {
-            (draw, explore): ui.lead(
-                SimpleNamespace(draw=draw or None, explore=explore or None), lang
+            there: ui.lead(
+                SimpleNamespace(**dict(zip(tabs, (shown or None for shown in there), strict=True))),
+                lang,
             )
-            for draw in (False, True)
-            for explore in (False, True)
+            for there in itertools.product((False, True), repeat=len(tabs))
         }
         for lang in ("en", "ja")
     }
-    for word, lang in (("draw and watch", "en"), ("描いた", "ja")):
-        assert all((word in text) == draw for (draw, _), text in said[lang].items())
-    for word, lang in ((" map ", "en"), ("地図", "ja")):
-        assert all((word in text) == explore for (_, explore), text in said[lang].items())
+    signs = [("draw and watch", "描いた"), (" map ", "地図"), ("vote and", "投票で学")]
+    for place, sign in enumerate(signs):
+        for lang, word in zip(("en", "ja"), sign, strict=True):
+            assert all((word in text) == there[place] for there, text in said[lang].items())
     assert all("kept" in text for text in said["en"].values())
 
 
@@ -342,6 +344,7 @@ def test_no_file_of_the_page_names_another_site() -> None:
             tagger=SimpleNamespace(tags=()),
             draw=None,
             explore=None,
+            compare=None,
         )
     )["theme"]
     assert theme._stylesheets == []

@@ -16,11 +16,13 @@ from starlette.routing import BaseRoute
 
 from tagger.languages import LANGUAGES, Language
 from tagger.services import Services
+from tagger.ui.compare_tab import build_compare_tab
 from tagger.ui.draw_tab import build_draw_tab
 from tagger.ui.examples import example_route, load_examples
 from tagger.ui.explore_endpoints import build_explore_endpoints
 from tagger.ui.explore_tab import build_explore_tab
 from tagger.ui.files import STATIC
+from tagger.ui.order_section import build_order_section
 from tagger.ui.owner import build_owner
 from tagger.ui.plotly_js import plotly_route
 from tagger.ui.tag_tab import build_tag_tab
@@ -68,6 +70,10 @@ def build_app(services: Services) -> gr.Blocks:
                 with gr.Tab(i18n("tab_explore"), id="explore", elem_id="tab-explore"):
                     build_explore_tab(services)
                     build_explore_endpoints(services, services.explore)
+            if services.compare is not None:
+                with gr.Tab(i18n("tab_compare"), id="compare", elem_id="tab-compare"):
+                    build_compare_tab(services)
+                    build_order_section(services)
     return app
 
 
@@ -103,6 +109,7 @@ def _i18n(services: Services) -> gr.I18n:
             "tab_tag": words["tab_tag"],
             "tab_draw": words["tab_draw"],
             "tab_explore": words["tab_explore"],
+            "tab_compare": words["tab_compare"],
             "header": f"# {words['title']}\n\n{lead(services, shown)}",
             "about": about(services, shown),
         }
@@ -111,9 +118,18 @@ def _i18n(services: Services) -> gr.I18n:
 
 def lead(services: Services, lang: Language) -> str:
     """What can be done on the page, as its tabs are, in one sentence; and what is kept."""
-    draw = "" if services.draw is None else "_draw"
-    explore = "" if services.explore is None else "_explore"
-    return PAGE[lang][f"lead{draw}{explore}"]
+    words = PAGE[lang]
+    there = {
+        "draw": services.draw is not None,
+        "explore": services.explore is not None,
+        "compare": services.compare is not None,
+    }
+    deeds = [words["do_tag"], *(words[f"do_{tab}"] for tab, shown in there.items() if shown)]
+    if len(deeds) == 1:
+        return words["lead"]
+    kept = words["kept_" + "_".join(tab for tab in ("draw", "compare") if there[tab])]
+    done = words["do_gap"].join(deeds[:-1]) + words["do_last"] + deeds[-1]
+    return words["lead_many"].format(done=done, kept=kept)
 
 
 def about(services: Services, lang: Language) -> str:

@@ -19,15 +19,21 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "tab_tag": "Tag",
         "tab_draw": "Draw",
         "tab_explore": "Explore",
+        "tab_compare": "Compare",
         "lead": "Give it a drawing and read ten tags for it. "
         "The picture is read on this server and not kept.",
-        "lead_draw": "Read the tags of an illustration, or draw and watch it being named. "
-        "Pictures are not kept, drawings only when you save them.",
-        "lead_explore": "Read the tags of an illustration, or walk a map on which like pictures "
-        "lie together. The pictures you give are not kept.",
-        "lead_draw_explore": "Read the tags of an illustration, draw and watch it being named, or "
-        "walk a map on which like pictures lie together. "
-        "Pictures are not kept, drawings only when you save them.",
+        "lead_many": "{done}. {kept}",
+        "do_tag": "Read the tags of an illustration",
+        "do_draw": "draw and watch it being named",
+        "do_explore": "walk a map on which like pictures lie together",
+        "do_compare": "vote and see your taste put pictures in order",
+        "do_gap": ", ",
+        "do_last": ", or ",
+        "kept_": "The pictures you give are not kept.",
+        "kept_draw": "Pictures are not kept, drawings only when you save them.",
+        "kept_compare": "Pictures are not kept, votes until you take them back.",
+        "kept_draw_compare": "Pictures are not kept, drawings only when you save them, "
+        "votes until you take them back.",
         "model": "The model, {name}, knows {count} tags{data}. "
         "Photographs, paintings and crowded scenes are new to it: expect poor tags there.",
         "programs": "For programs there is a [REST API]({root}/api/docs).",
@@ -39,15 +45,21 @@ PAGE: Mapping[Language, Mapping[str, str]] = {
         "tab_tag": "タグ付け",
         "tab_draw": "お絵かき",
         "tab_explore": "地図",
+        "tab_compare": "くらべる",
         "lead": "イラストを置くと、合いそうなタグを十個示します。"
         "画像はこのサーバーで読むだけで、保存しません。",
-        "lead_draw": "イラストにタグを付け、描いた絵が何かを当てます。"
-        "画像は保存せず、絵は保存を押したときだけ残します。",
-        "lead_explore": "イラストにタグを付け、似た画像が集まる地図を見て回れます。"
-        "渡された画像は保存しません。",
-        "lead_draw_explore": "イラストにタグを付け、描いた絵が何かを当て、"
-        "似た画像が集まる地図を見て回れます。"
-        "画像は保存せず、絵は保存を押したときだけ残します。",
+        "lead_many": "{done}できます。{kept}",
+        "do_tag": "イラストにタグを付けたり",
+        "do_draw": "描いた絵が何かを当てたり",
+        "do_explore": "似た画像が集まる地図を見て回ったり",
+        "do_compare": "投票で学ばせた好みの順に並べたり",
+        "do_gap": "、",
+        "do_last": "、",
+        "kept_": "渡された画像は保存しません。",
+        "kept_draw": "画像は保存せず、絵は保存を押したときだけ残します。",
+        "kept_compare": "画像は保存せず、投票は取り消すまで残します。",
+        "kept_draw_compare": "画像は保存せず、絵は保存を押したときだけ、"
+        "投票は取り消すまで残します。",
         "model": "モデル「{name}」は{count}個のタグを知っています{data}。"
         "写真、絵画、込み入った場面は学んでいないため、正しく付けられないことがあります。",
         "programs": "プログラムからは [REST API]({root}/api/docs) で使えます。",

@@ -697,7 +697,7 @@ find('.ex-maps').addEventListener('change', (event) => loadMap(event.target.valu
 
 // --- what other tabs wish ----------------------------------------------------------------------------
 
-// {tag: a tag's name} or {file: a picture}, left on the page by whoever opened this tab.
+// {tag: a tag's name}, {file: a picture} or {number: of the gallery}, left on the page by whoever opened this tab.
 async function fulfil() {
   const wish = window.taggerWish;
   if (!wish || !points) return;
@@ -707,6 +707,8 @@ async function fulfil() {
     loadMap('gallery'); // and then again
   } else if (wish.file) {
     place(wish.file);
+  } else if (wish.number < points.count) {
+    openPicture(wish.number);
   } else if (wish.tag) {
     const known = facts.tags.find(({ name }) => name === wish.tag);
     if (known) {
