@@ -6,17 +6,30 @@ do; see `tagger.api_draw`.
 
 from __future__ import annotations
 
+import json
 import re
+import tempfile
 from collections.abc import Mapping
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Literal
 
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Path, Query, Request
 from starlette.datastructures import FormData, UploadFile
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from tagger import api_compare_models as models
-from tagger.api_draw import VISITOR, answer, client_of, visitor_of
+from tagger.api_draw import (
+    TOKEN,
+    VISITOR,
+    answer,
+    blocks,
+    client_of,
+    known_visitor,
+    token_of,
+    visitor_of,
+)
 from tagger.comparing import CompareServices
+from tagger.comparing.ballots import MAX_NEXT, MAX_PENDING
+from tagger.comparing.keeping import MAX_BYTES as MAX_PROFILE
 from tagger.errors import LimitError, RequestError, TaggerError
 from tagger.intake import WaitingLine, Workers, parse_json_object, read_json_body
 from tagger.languages import Language
@@ -26,20 +39,31 @@ from tagger.problems import language
 from tagger.services import Services
 from tagger.uploads import file_name, received, request_bytes
 
-# A saved taste has some kilobytes, with thousands of votes on pictures of one's own a megabyte.
-_MAX_PROFILE = 8 * 2**20
 # Of some ten thousand pictures.
 _MAX_RATINGS = 2**20
 # Scores and ratings of 100,000 pictures.
 _MAX_ROWS = 8 * 2**20
+# A vote, with as many pairs pending as there may be.
+_MAX_VOTE = 16 * 1024
+_MAX_SMALL_BODY = 4096
+_SPOOL = 2**20
+_MEDIA = {
+    "jsonl": "application/jsonl",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
 
 _PICTURES = ("file", "files")
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 _LANG = Query(description="Language of labels and messages; by default what the browser prefers.")
 
+_OFFSET = Query(ge=0, le=10**9, description="How many to leave out at the start.")
+
 Lang = Annotated[Language | None, _LANG]
+Offset = Annotated[int, _OFFSET]
 Visitor = Annotated[str | None, VISITOR]
+Token = Annotated[str | None, TOKEN]
 
 
 def add_routes(app: FastAPI, services: Services) -> None:
@@ -47,9 +71,10 @@ def add_routes(app: FastAPI, services: Services) -> None:
     settings = services.settings
     in_thread = Workers(2 * settings.threads, settings.queue_size, "api-compare")
     with_model = Workers(settings.concurrency, settings.queue_size, "api-compare-model")
+    for_exports = Workers(1, 4, "api-compare-export")
     line = WaitingLine(settings.queue_size)
-    two_pictures = request_bytes(int(settings.max_bytes), 2) + _MAX_PROFILE
-    many_pictures = request_bytes(int(settings.max_bytes)) + _MAX_PROFILE + _MAX_RATINGS
+    two_pictures = request_bytes(int(settings.max_bytes), 2) + MAX_PROFILE
+    many_pictures = request_bytes(int(settings.max_bytes)) + MAX_PROFILE + _MAX_RATINGS
 
     def comparing() -> CompareServices:
         if services.compare is None:
@@ -182,10 +207,328 @@ def add_routes(app: FastAPI, services: Services) -> None:
 
         return answer(await in_thread(work))
 
+    # --- votes -----------------------------------------------------------------------------------
+
+    @app.get(
+        "/v1/votes/next",
+        summary="What to vote on next",
+        response_model=models.NextResponse,
+        responses=models.NEXT_RESPONSES,
+        operation_id="next_votes",
+    )
+    async def next_votes(
+        request: Request,
+        count: Annotated[int, Query(ge=1, le=MAX_NEXT, description="How many pairs.")] = 3,
+        pending: Annotated[
+            str,
+            Query(
+                max_length=40 * MAX_PENDING,
+                description="Pairs that you have and will vote on, with commas: `12-45-active`.",
+            ),
+        ] = "",
+        lang: Lang = None,
+        visitor: Visitor = None,
+    ) -> Response:
+        """Pairs of pictures of the gallery whose votes teach the visitor's taste most.
+
+        Some are asked to judge what was learnt (`check`), and one in ten is an earlier pair with
+        its sides swapped (`repeat`), to learn how much the visitor agrees with themselves.
+        """
+        service, who, chosen = comparing(), known_visitor(visitor), lang or language(request)
+        asked, client = _pending(pending), client_of(request)
+        data = await in_thread(
+            lambda: service.next_pairs(who, count, asked, lang=chosen, client=client)
+        )
+        return answer(data, chosen)
+
+    @app.post(
+        "/v1/votes",
+        summary="Vote",
+        status_code=201,
+        response_model=models.SavedVote,
+        openapi_extra=models.VOTE_REQUEST,
+        responses=models.VOTE_RESPONSES,
+        operation_id="vote",
+    )
+    async def vote(request: Request, lang: Lang = None, visitor: Visitor = None) -> Response:
+        """Say which of two pictures you prefer; the visitor's taste learns from it at once.
+
+        Send JSON with numbers of the gallery, or `multipart/form-data` with pictures of your own:
+        of these a description by the model is kept, and never given away. Without `consent` nobody
+        else gets the vote. It is on the disk when the answer comes: 201, or 200 if it was there
+        already because the same `key` was sent again.
+        """
+        service, who, chosen = comparing(), known_visitor(visitor), lang or language(request)
+        client = client_of(request)
+
+        def keep(ballot: Mapping[str, Any]) -> dict[str, Any]:
+            return service.vote(who, ballot, source="api", lang=chosen, client=client)
+
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "multipart/form-data":
+            await in_thread(lambda: service.expect(0, client))
+            with line.place():
+                async with received(request, 2, two_pictures, _MAX_VOTE) as form:
+                    ballot = _ballot(form)
+                    saved = await with_model(lambda: keep(ballot))
+        else:
+            body = await read_json_body(request, _MAX_VOTE)
+            saved = await in_thread(lambda: keep(parse_json_object(body)))
+        return answer(saved, chosen, 200 if saved["duplicate"] else 201)
+
+    @app.get(
+        "/v1/votes",
+        summary="Your own votes",
+        response_model=models.VotesResponse,
+        responses=models.VOTES_RESPONSES,
+        operation_id="list_votes",
+    )
+    async def list_votes(
+        request: Request,
+        offset: Offset = 0,
+        limit: Annotated[int, Query(ge=1, le=200, description="How many at most.")] = 50,
+        lang: Lang = None,
+        visitor: Visitor = None,
+    ) -> Response:
+        """List the visitor's votes, newest first."""
+        service, who, chosen = comparing(), known_visitor(visitor), lang or language(request)
+        data = await in_thread(lambda: service.votes(who, offset=offset, limit=limit, lang=chosen))
+        return answer(data, chosen)
+
+    @app.delete(
+        "/v1/votes",
+        summary="Take back all your votes",
+        response_model=models.ForgottenResponse,
+        responses=models.FORGET_RESPONSES,
+        operation_id="withdraw_votes",
+    )
+    async def withdraw_votes(visitor: Visitor = None) -> Response:
+        """Delete all of the visitor's votes, and the taste, whatever it was learnt from."""
+        service, who = comparing(), known_visitor(visitor)
+        return answer(await in_thread(lambda: service.withdraw(who)))
+
+    @app.get(
+        "/v1/votes/export",
+        summary="Votes as a file",
+        response_class=Response,
+        responses=models.EXPORT_RESPONSES,
+        operation_id="export_votes",
+    )
+    async def export_votes(
+        request: Request,
+        format: Annotated[
+            Literal["jsonl", "csv", "parquet"], Query(description="Of the file.")
+        ] = "jsonl",
+        visitor: Visitor = None,
+        authorization: Token = None,
+    ) -> Response:
+        """The app's owner gets all that was given with consent, a visitor all of their own.
+
+        The owner sends `Authorization: Bearer` and their token; a visitor sends `X-Visitor`.
+        """
+        service, client = comparing(), client_of(request)
+        whose = None if authorization is not None else known_visitor(visitor)
+
+        def work() -> BinaryIO:
+            if whose is None:
+                service.check_owner(token_of(authorization), client)
+            # Closed by whoever reads it out.
+            file: Any = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115
+            try:
+                service.export(file, format, visitor=whose, client=client)
+                file.seek(0)
+            except BaseException:
+                file.close()
+                raise
+            return file  # type: ignore[no-any-return]
+
+        file = await for_exports(work)
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="votes.{format}"',
+        }
+        return StreamingResponse(blocks(file), media_type=_MEDIA[format], headers=headers)
+
+    @app.get(
+        "/v1/votes/report",
+        summary="What all voters together say",
+        response_model=models.ReportResponse,
+        responses=models.REPORT_RESPONSES,
+        operation_id="report_votes",
+    )
+    async def report(request: Request, lang: Lang = None, authorization: Token = None) -> Response:
+        """For the app's owner: the pictures' standings by the votes given with consent.
+
+        Strengths are Bradley and Terry's, with bootstrap intervals. Beside them stands what tells
+        whether the votes can be trusted: the share of the left side, votes given twice, voters
+        who vote unlike all others.
+        """
+        service, chosen, client = comparing(), lang or language(request), client_of(request)
+        token = token_of(authorization)
+        return answer(await for_exports(lambda: service.report(token, client, chosen)), chosen)
+
+    @app.delete(
+        "/v1/votes/{id}",
+        summary="Take back a vote",
+        status_code=204,
+        response_class=Response,
+        responses=models.UNDO_RESPONSES,
+        operation_id="undo_vote",
+    )
+    async def undo_vote(
+        id: Annotated[str, Path(max_length=64, description="Of a vote of your own.")],
+        visitor: Visitor = None,
+    ) -> Response:
+        """Delete one of the visitor's votes, and what was learnt from it."""
+        service, who = comparing(), known_visitor(visitor)
+        await in_thread(lambda: service.undo(who, id))
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+
+    # --- tastes ----------------------------------------------------------------------------------
+
+    @app.get(
+        "/v1/taste",
+        summary="What your votes have taught",
+        response_model=models.TasteResponse,
+        responses=models.TASTE_RESPONSES,
+        operation_id="taste",
+    )
+    async def taste(request: Request, lang: Lang = None, visitor: Visitor = None) -> Response:
+        """What the visitor's taste likes, in tags, and how well it is known.
+
+        `agreement` is with votes that it had not learnt from, `consistency` how much the visitor
+        agrees with themselves, and so the most that any taste can reach.
+        """
+        service, who, chosen = comparing(), known_visitor(visitor), lang or language(request)
+        client = client_of(request)
+        data = await in_thread(lambda: service.taste(who, lang=chosen, client=client))
+        return answer(data, chosen)
+
+    @app.get(
+        "/v1/taste/order",
+        summary="The gallery in order",
+        response_model=models.OrderResponse,
+        responses=models.ORDER_RESPONSES,
+        operation_id="taste_order",
+    )
+    async def order(
+        request: Request,
+        ranker: Annotated[
+            str, Query(max_length=200, description="By which, from `GET v1/rankers`.")
+        ] = "taste",
+        offset: Offset = 0,
+        limit: Annotated[int, Query(ge=1, le=200, description="How many at most.")] = 24,
+        worst: Annotated[bool, Query(description="The worst first.")] = False,
+        lang: Lang = None,
+        visitor: Visitor = None,
+    ) -> Response:
+        """The gallery's pictures by a ranker or the visitor's taste, the best first."""
+        service, who, chosen = comparing(), visitor_of(visitor), lang or language(request)
+        client = client_of(request)
+
+        def work() -> dict[str, Any]:
+            return service.order(
+                who,
+                ranker=ranker,
+                offset=offset,
+                limit=limit,
+                worst_first=worst,
+                lang=chosen,
+                client=client,
+            )
+
+        return answer(await in_thread(work), chosen)
+
+    @app.put(
+        "/v1/taste/words",
+        summary="Say how much you like a tag",
+        response_model=models.TasteResponse,
+        openapi_extra=models.WORDS_REQUEST,
+        responses=models.TAUGHT_RESPONSES,
+        operation_id="taste_words",
+    )
+    async def taste_words(request: Request, lang: Lang = None, visitor: Visitor = None) -> Response:
+        """Set a tag's weight by hand; what else the visitor's taste thinks adapts to it."""
+        service, who, chosen = comparing(), known_visitor(visitor), lang or language(request)
+        body, client = await read_json_body(request, _MAX_SMALL_BODY), client_of(request)
+
+        def work() -> dict[str, Any]:
+            sent = parse_json_object(body)
+            tag, weight = (_needed(sent, name) for name in ("tag", "weight"))
+            return service.edit(who, tag, weight, lang=chosen, client=client)
+
+        return answer(await in_thread(work), chosen)
+
+    @app.get(
+        "/v1/taste/profile",
+        summary="Your taste as a file",
+        response_class=Response,
+        responses=models.PROFILE_RESPONSES,
+        operation_id="taste_profile",
+    )
+    async def profile(visitor: Visitor = None) -> Response:
+        """Some kilobytes of JSON, bound to the model: it scores pictures wherever that model is.
+
+        It holds the visitor's votes as numbers, but no picture, and no name of one.
+        """
+        service, who = comparing(), known_visitor(visitor)
+        data = await in_thread(lambda: service.profile(who))
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Disposition": 'attachment; filename="taste.json"',
+        }
+        return Response(data, media_type="application/json", headers=headers)
+
+    @app.put(
+        "/v1/taste/profile",
+        summary="Take a taste from a file",
+        response_model=models.TasteResponse,
+        openapi_extra=models.PROFILE_REQUEST,
+        responses=models.TAUGHT_RESPONSES,
+        operation_id="load_taste",
+    )
+    async def load(request: Request, lang: Lang = None, visitor: Visitor = None) -> Response:
+        """It takes the place of the visitor's taste; from a ranker the taste begins.
+
+        Votes given before stay in the collection, but are no part of the taste any more.
+        """
+        service, who, chosen = comparing(), known_visitor(visitor), lang or language(request)
+        body, client = await read_json_body(request, MAX_PROFILE), client_of(request)
+        data = await in_thread(lambda: service.load(who, body, lang=chosen, client=client))
+        return answer(data, chosen)
+
+    @app.post(
+        "/v1/taste/blend",
+        summary="Mix another taste into yours",
+        response_model=models.TasteResponse,
+        openapi_extra=models.BLEND_REQUEST,
+        responses=models.TAUGHT_RESPONSES,
+        operation_id="blend_taste",
+    )
+    async def blend(request: Request, lang: Lang = None, visitor: Visitor = None) -> Response:
+        """What comes of it is the visitor's taste from then on, and learns from further votes."""
+        service, who, chosen = comparing(), known_visitor(visitor), lang or language(request)
+        body = await read_json_body(request, MAX_PROFILE + _MAX_SMALL_BODY)
+        client = client_of(request)
+
+        def work() -> dict[str, Any]:
+            sent = parse_json_object(body)
+            theirs, share = (_needed(sent, name) for name in ("profile", "share"))
+            return service.blend(who, theirs, share, lang=chosen, client=client)
+
+        return answer(await in_thread(work), chosen)
+
 
 # --- what was sent -------------------------------------------------------------------------------
 
 _COMPARED = frozenset({*models.SIDES, "left_number", "right_number", "hash", "ranker", "profile"})
+_VOTED = frozenset(
+    {
+        *models.SIDES,
+        *("left_number", "right_number", "hash", "choice", "kind", "milliseconds", "consent"),
+        *("key", "ranker", "pending", "next"),
+    }
+)
 _RANKED = frozenset({*_PICTURES, "ranker", "profile", "ratings", "top"})
 
 
@@ -264,7 +607,7 @@ def _read(form: FormData, field: str, most: int) -> bytes | None:
 
 def _profile(form: FormData) -> Any:
     """A ranker or taste, as JSON that nobody has looked at; None where there is none."""
-    data = _read(form, "profile", _MAX_PROFILE)
+    data = _read(form, "profile", MAX_PROFILE)
     if data is None:
         return None
     # Whatever it is: not null, which would stand for nothing.
@@ -290,3 +633,40 @@ def _by_place(files: list[UploadFile], ratings: Mapping[str, float]) -> dict[str
                 found[str(place)] = ratings[name]
                 break
     return found
+
+
+def _pending(text: str) -> list[tuple[int, int, str]]:
+    """Pairs of a query: ``12-45-active,3-7-check``."""
+    found = []
+    for pair in text.split(",") if text else ():
+        left, right, kind = (*pair.split("-"), "", "")[:3]
+        if not (_NUMBER.fullmatch(left) and _NUMBER.fullmatch(right)):
+            reason = "it must be pairs as 12-45-active, with commas between them"
+            raise RequestError("request-invalid", field="pending", reason=reason)
+        found.append((int(left), int(right), kind))
+    return found
+
+
+def _ballot(form: FormData) -> dict[str, Any]:
+    """The vote in a form, in the form that JSON has."""
+    _check_fields(form, _VOTED)
+    ballot: dict[str, Any] = {side: _side(form, side) for side in models.SIDES}
+    for field in ("hash", "choice", "kind", "key", "ranker"):
+        ballot[field] = _text(form, field) or None
+    for field in ("milliseconds", "next"):
+        ballot[field] = _number(form, field)
+    consent = _text(form, "consent")
+    if consent not in ("", "true", "false"):
+        raise RequestError("request-invalid", field="consent", reason="true or false")
+    ballot["consent"] = consent == "true"
+    try:
+        ballot["pending"] = json.loads(_text(form, "pending") or "[]")
+    except (ValueError, RecursionError):
+        raise RequestError("request-invalid", field="pending", reason="no JSON") from None
+    return ballot
+
+
+def _needed(sent: Mapping[str, Any], field: str) -> Any:
+    if field not in sent:
+        raise RequestError("request-invalid", field=field, reason="it is missing")
+    return sent[field]

@@ -167,8 +167,8 @@ class VoteItem(BaseModel):
     """One of the visitor's votes."""
 
     id: str
-    left: PictureBrief | None = Field(description="Null for a picture that is not of the gallery.")
-    right: PictureBrief | None
+    left: PictureBrief | None = Field(None, description="Null for one not of the gallery.")
+    right: PictureBrief | None = None
     choice: str
     kind: str
     created: int = Field(description="UTC milliseconds.")
@@ -227,7 +227,7 @@ class TasteResponse(BaseModel):
     votes_to_go: int | None = Field(description="Until the goal, about; null where unknown.")
     goal: float
     words: list[TasteWord] = Field(description="What it is surest of, and all that were set.")
-    begun_from: str | None = Field(description="The ranker or taste that it began as.")
+    begun_from: str | None = Field(None, description="The ranker or taste that it began as.")
     hash: str | None = Field(description="Of the gallery.")
 
 
@@ -611,20 +611,21 @@ NEXT_RESPONSES: dict[int | str, dict[str, Any]] = {
     ),
     **_VISITOR,
 }
+_SAVED = {
+    "id": _VOTE_ID,
+    "count": 57,
+    "duplicate": False,
+    "p_left": 0.64,
+    "pairs": [_PAIR],
+    "hash": _EXAMPLE_HASH,
+}
 VOTE_RESPONSES: dict[int | str, dict[str, Any]] = {
-    201: examples(
-        saved=(
-            "a new vote",
-            {
-                "id": _VOTE_ID,
-                "count": 57,
-                "duplicate": False,
-                "p_left": 0.64,
-                "pairs": [_PAIR],
-                "hash": _EXAMPLE_HASH,
-            },
-        )
-    ),
+    200: {
+        **examples(again=("the same, sent again", {**_SAVED, "duplicate": True})),
+        "model": SavedVote,
+        "description": "It was there already.",
+    },
+    201: examples(saved=("a new vote", _SAVED)),
     **_VISITOR_SENT,
 }
 VOTES_RESPONSES: dict[int | str, dict[str, Any]] = {

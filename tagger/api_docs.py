@@ -119,7 +119,7 @@ def _operation(
                 f"{'' if field in required else ', optional'}<td>{_prose(schema['description'])}"
                 if "description" in schema
                 else f"<tr><td><code>{escape(field)}</code><td>{escape(_kind(schema))}<td>"
-                for field, schema in body["schema"]["properties"].items()
+                for field, schema in body["schema"].get("properties", {}).items()
             )
             + rows
         )
@@ -170,6 +170,8 @@ _NEEDS_HEADER = frozenset({"401", "403"})
 def _form(path: str, method: str, operation: Mapping[str, Any], upload: bool) -> str:
     """A form that sends a real request, where a form without a script can."""
     parameters = operation.get("parameters", [])
+    if _NEEDS_HEADER & set(operation["responses"]):
+        return ""
     if upload:
         # A form that posts cannot fill the query as well: it shows the defaults.
         schema = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
@@ -178,7 +180,7 @@ def _form(path: str, method: str, operation: Mapping[str, Any], upload: bool) ->
             given.pop("files", None)
         required = {"file", *schema.get("required", ())}
         fields = [_form_field(name, field, name in required) for name, field in given.items()]
-    elif method == "get" and "{" not in path and not _NEEDS_HEADER & set(operation["responses"]):
+    elif method == "get" and "{" not in path:
         fields = [_field(p) for p in parameters if p["in"] == "query"]
     else:
         return ""

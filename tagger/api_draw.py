@@ -360,8 +360,13 @@ def owner_only(service: DrawServices, authorization: str | None, client: str) ->
     TaggerError
         As `DrawServices.check_owner`.
     """
+    service.check_owner(token_of(authorization), client)
+
+
+def token_of(authorization: str | None) -> str:
+    """The bearer token of a header, or nothing."""
     scheme, _, token = (authorization or "").partition(" ")
-    service.check_owner(token.strip() if scheme.lower() == "bearer" else "", client)
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 # --- what was sent ------------------------------------------------------------------------------

@@ -22,13 +22,16 @@ def openapi(toy_client: TestClient) -> dict[str, Any]:
     return document
 
 
-# What answers with files, of which there are no examples.
+# What answers with files or nothing, of which there are no examples.
 FILES = {
     "/v1/drawings/export",
     "/v1/map/columns/{name}",
     "/v1/map/export",
     "/v1/map/pictures/{number}/image",
     "/v1/map/points",
+    "/v1/taste/profile",
+    "/v1/votes/export",
+    "/v1/votes/{id}",
 }
 
 
@@ -114,6 +117,16 @@ def test_every_address_is_described(openapi: dict[str, Any]) -> None:
         "/v1/compare": {"post"},
         "/v1/rank": {"post"},
         "/v1/rank/evaluate": {"post"},
+        "/v1/votes/next": {"get"},
+        "/v1/votes": {"get", "post", "delete"},
+        "/v1/votes/{id}": {"delete"},
+        "/v1/votes/export": {"get"},
+        "/v1/votes/report": {"get"},
+        "/v1/taste": {"get"},
+        "/v1/taste/order": {"get"},
+        "/v1/taste/words": {"put"},
+        "/v1/taste/profile": {"get", "put"},
+        "/v1/taste/blend": {"post"},
     }
     assert openapi["servers"] == [{"url": "/api"}]
     for methods in openapi["paths"].values():
