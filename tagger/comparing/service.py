@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tagger.bundlefiles import ModelFacts
 from tagger.collection import NewVote, Store, own_id, vote_formats
 from tagger.collection.vote_records import VoteSource
-from tagger.comparing import keeping, ranking, reporting, words
+from tagger.comparing import descriptions, keeping, ranking, reporting, words
 from tagger.comparing.ballots import MAX_NEXT, Ballot, read_pending
 from tagger.comparing.judging import Judge, shown_name
 from tagger.comparing.keeping import Kept
@@ -427,6 +427,7 @@ class CompareServices:
         profile: Any = None,
         ratings: Mapping[str, float] | None = None,
         top: int | None = None,
+        described: bool = False,
         visitor: str = "",
         lang: str = "en",
         client: str | None = "",
@@ -446,19 +447,70 @@ class CompareServices:
             told as ``"evaluation"``, see `tagger.comparing.ranking.evaluate`.
         top : int, optional
             How many to give at most; all of them are judged.
+        described : bool
+            Whether each picture comes with its ``"description"``, for :meth:`rescore`; names must
+            differ then.
         """
         judge = self._judge(ranker, profile, visitor)
         self._admit(_COSTS["look"], client)
+        told: dict[str, str] = {}
         ordering = ranking.Ordering(ratings or {}, None if top is None else max(0, top))
         for outcome in self._look(self._counted(sources, client)):
             if outcome.error is not None or outcome.result is None:
                 ordering.fail(outcome.name, outcome.error or TaggerError("internal"))
                 continue
             row = _described(outcome.result)
+            if described:
+                row = descriptions.rounded(row)
+                told[outcome.name] = descriptions.pack(row)
             ordering.add(outcome.name, float(judge.scores(row[None])[0]))
+        pictures = ordering.pictures(lang)
+        for picture in pictures:
+            if picture["name"] in told:
+                picture["description"] = told[picture["name"]]
         return {
-            "pictures": ordering.pictures(lang),
+            "pictures": pictures,
             "evaluation": ordering.evaluation() if ratings else None,
+            "ranker": judge.to_dict(lang),
+            "model": self.model.to_dict(),
+        }
+
+    def rescore(
+        self,
+        texts: Any,
+        *,
+        model: str,
+        ranker: str = "",
+        profile: Any = None,
+        visitor: str = "",
+        lang: str = "en",
+        client: str | None = "",
+    ) -> dict[str, Any]:
+        """JSON-ready: scores of pictures that :meth:`rank` described, by any ranker.
+
+        Parameters
+        ----------
+        texts : list of str
+            Their descriptions, as somebody sent them.
+        model : str
+            Hash of the model that described them.
+        ranker, profile, visitor, client
+            As in :meth:`compare`.
+
+        Raises
+        ------
+        TaggerError
+            ``compare-stale``, if there is another model by now.
+        """
+        self._admit(_COSTS["look"], client)
+        if model != self.model.hash:
+            raise RequestError("compare-stale")
+        judge = self._judge(ranker, profile, visitor)
+        rows = descriptions.unpack(texts)
+        if judge.space is not None and rows.shape[1] != judge.space.dimension:
+            raise RequestError("compare-stale")
+        return {
+            "scores": [round(float(score), 6) for score in judge.scores(rows)],
             "ranker": judge.to_dict(lang),
             "model": self.model.to_dict(),
         }
