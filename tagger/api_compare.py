@@ -43,6 +43,8 @@ from tagger.uploads import file_name, received, request_bytes
 _MAX_RATINGS = 2**20
 # Scores and ratings of 100,000 pictures.
 _MAX_ROWS = 8 * 2**20
+# Descriptions of 2000 pictures, and what judges them.
+_MAX_DESCRIBED = 2000 * 4096 + MAX_PROFILE
 # A vote, with as many pairs pending as there may be.
 _MAX_VOTE = 16 * 1024
 _MAX_SMALL_BODY = 4096
@@ -154,6 +156,9 @@ def add_routes(app: FastAPI, services: Services) -> None:
         `ratings` you are told how good the order is: NDCG of gains `2^grade - 1`, where the grade
         is the rating stretched to 0 to 4 and the discount of a rank `1 / log2(1 + rank)`; the
         share of pairs in the right order; Kendall's tau-b.
+
+        With `describe`, each picture has a `description`: what the model saw, some kilobytes of
+        text, by which `POST v1/rank/scores` lets another ranker judge it.
         """
         service, who, chosen = comparing(), visitor_of(visitor), lang or language(request)
         client = client_of(request)
@@ -164,6 +169,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
                 _check_fields(form, _RANKED)
                 files = _pictures(form, settings.max_files)
                 ranker, top = _text(form, "ranker"), _number(form, "top")
+                described = _flag(form, "describe")
 
                 def work() -> dict[str, Any]:
                     ratings = _ratings(form)
@@ -174,6 +180,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
                         profile=_profile(form),
                         ratings=_by_place(files, ratings),
                         top=top,
+                        described=described,
                         visitor=who,
                         lang=chosen,
                         client=client,
@@ -185,6 +192,40 @@ def add_routes(app: FastAPI, services: Services) -> None:
                     return found
 
                 return answer(await with_model(work), chosen)
+
+    @app.post(
+        "/v1/rank/scores",
+        summary="Score described pictures by another ranker",
+        response_model=models.ScoresResponse,
+        openapi_extra=models.SCORES_REQUEST,
+        responses=models.SCORES_RESPONSES,
+        operation_id="score_descriptions",
+    )
+    async def scores(request: Request, lang: Lang = None, visitor: Visitor = None) -> Response:
+        """Send descriptions of `POST v1/rank`, get a score for each, without sending pictures.
+
+        They are good for the model that made them: another one answers 409.
+        """
+        service, who, chosen = comparing(), visitor_of(visitor), lang or language(request)
+        body = await read_json_body(request, _MAX_DESCRIBED)
+        client = client_of(request)
+
+        def work() -> dict[str, Any]:
+            sent = parse_json_object(body)
+            ranker = sent.get("ranker") or ""
+            if not isinstance(ranker, str):
+                raise RequestError("request-invalid", field="ranker", reason="it must be a text")
+            return service.rescore(
+                _needed(sent, "descriptions"),
+                model=_needed(sent, "model"),
+                ranker=ranker,
+                profile=sent.get("profile"),
+                visitor=who,
+                lang=chosen,
+                client=client,
+            )
+
+        return answer(await in_thread(work), chosen)
 
     @app.post(
         "/v1/rank/evaluate",
@@ -529,7 +570,7 @@ _VOTED = frozenset(
         *("key", "ranker", "pending", "next"),
     }
 )
-_RANKED = frozenset({*_PICTURES, "ranker", "profile", "ratings", "top"})
+_RANKED = frozenset({*_PICTURES, "ranker", "profile", "ratings", "top", "describe"})
 
 
 def _check_fields(form: FormData, known: frozenset[str]) -> None:
@@ -556,6 +597,13 @@ def _number(form: FormData, field: str) -> int | None:
     if _NUMBER.fullmatch(text) is None:
         raise RequestError("request-invalid", field=field, reason="it must be a whole number")
     return int(text)
+
+
+def _flag(form: FormData, field: str) -> bool:
+    text = _text(form, field)
+    if text not in ("", "true", "false"):
+        raise RequestError("request-invalid", field=field, reason="true or false")
+    return text == "true"
 
 
 def _file(form: FormData, field: str) -> UploadFile | None:
@@ -655,10 +703,7 @@ def _ballot(form: FormData) -> dict[str, Any]:
         ballot[field] = _text(form, field) or None
     for field in ("milliseconds", "next"):
         ballot[field] = _number(form, field)
-    consent = _text(form, "consent")
-    if consent not in ("", "true", "false"):
-        raise RequestError("request-invalid", field="consent", reason="true or false")
-    ballot["consent"] = consent == "true"
+    ballot["consent"] = _flag(form, "consent")
     try:
         ballot["pending"] = json.loads(_text(form, "pending") or "[]")
     except (ValueError, RecursionError):

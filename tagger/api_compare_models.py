@@ -111,6 +111,7 @@ class RankedPicture(BaseModel):
     score: float | None = None
     rank: int | None = Field(None, description="From 1 on.")
     rating: float | None = None
+    description: str | None = Field(None, description="For `POST v1/rank/scores`, if asked for.")
     error: Reason | None = None
 
 
@@ -132,6 +133,16 @@ class RankResponse(BaseModel):
 
     pictures: list[RankedPicture] = Field(description="The best first.")
     evaluation: Evaluation | None = Field(description="Where ratings were sent.")
+    ranker: RankerName
+    model: Model
+
+
+class ScoresResponse(BaseModel):
+    """Scores in the order of the descriptions."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    scores: list[float]
     ranker: RankerName
     model: Model
 
@@ -342,6 +353,7 @@ RANK_REQUEST = _body(
                 "or a CSV file with the columns `file` and `rating`.",
             },
             "top": {"type": "integer", "description": "Only so many, the best."},
+            "describe": {"type": "boolean", "description": "Whether to describe each picture."},
         },
         ["files"],
     )
@@ -362,6 +374,22 @@ EVALUATE_REQUEST = _body(
         },
         ["pictures"],
         {"pictures": [{"score": 1.4, "rating": 5}, {"score": 0.2, "rating": 3}]},
+    )
+)
+SCORES_REQUEST = _body(
+    **_json(
+        {
+            "descriptions": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "At most 2000, as `POST v1/rank` told them.",
+            },
+            "model": {"type": "string", "description": "Hash of the model of that answer."},
+            "ranker": _RANKER,
+            "profile": {"type": "object", "description": "A ranker or a saved taste instead."},
+        },
+        ["descriptions", "model"],
+        {"descriptions": ["zDAAPA=="], "model": "0f5d1c7a9be24e6f", "ranker": "taste"},
     )
 )
 _EXAMPLE_HASH = "0f5d1c7a9be24e6f8a3b5c6d7e8f9a0b"
@@ -600,6 +628,13 @@ RANK_RESPONSES: dict[int | str, dict[str, Any]] = {
         )
     ),
     **_SENT,
+}
+SCORES_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: examples(
+        two=("two pictures", {"scores": [1.31, -0.2], "ranker": _CHEERFUL, "model": _MODEL})
+    ),
+    **_SENT,
+    409: problem_response("The server has another model by now; send the pictures again."),
 }
 EVALUATE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: examples(rated=("120 pictures", _EVALUATION)),

@@ -116,6 +116,7 @@ def test_every_address_is_described(openapi: dict[str, Any]) -> None:
         "/v1/rankers": {"get"},
         "/v1/compare": {"post"},
         "/v1/rank": {"post"},
+        "/v1/rank/scores": {"post"},
         "/v1/rank/evaluate": {"post"},
         "/v1/votes/next": {"get"},
         "/v1/votes": {"get", "post", "delete"},
