@@ -67,7 +67,9 @@ class Ballot:
         TaggerError
             ``vote-choice-invalid``, ``vote-pair-invalid``, or ``request-invalid`` with the field.
         """
-        choice, kind = data.get("choice"), data.get("kind") or "own"
+        # What is null is as if it were absent.
+        data = {name: value for name, value in data.items() if value is not None}
+        choice, kind = data.get("choice"), data.get("kind", "own")
         if not isinstance(choice, str) or choice not in CHOICES:
             raise PreferenceError("vote-choice-invalid")
         if not isinstance(kind, str) or kind not in KINDS:
@@ -75,8 +77,8 @@ class Ballot:
         key = data.get("key")
         if key is not None and not (isinstance(key, str) and 1 <= len(key) <= MAX_KEY):
             raise _invalid("key", f"1 to {MAX_KEY} characters")
-        consent, hash, ranker = data.get("consent"), data.get("hash"), data.get("ranker") or ""
-        if consent is not None and not isinstance(consent, bool):
+        consent, hash, ranker = data.get("consent", False), data.get("hash"), data.get("ranker", "")
+        if not isinstance(consent, bool):
             raise _invalid("consent", "true or false")
         if hash is not None and not isinstance(hash, str):
             raise _invalid("hash", "text")
@@ -92,11 +94,11 @@ class Ballot:
             kind=kind,
             hash=hash,
             milliseconds=milliseconds,
-            consent=bool(consent),
+            consent=consent,
             key=key,
             ranker=ranker,
-            pending=read_pending(data.get("pending") or ()),
-            next=_whole(data.get("next") or 0, "next", MAX_NEXT),
+            pending=read_pending(data.get("pending", ())),
+            next=_whole(data.get("next", 0), "next", MAX_NEXT),
         )
 
 

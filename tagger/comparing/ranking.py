@@ -103,7 +103,7 @@ def evaluate(rated: Iterable[tuple[float, float]]) -> dict[str, Any] | None:
     low, high = min(ratings), max(ratings)
     # Halves first: the difference of two great numbers need not be finite.
     span = high / 2 - low / 2
-    grades = [_GRADES * (r / 2 - low / 2) / span if span else 0.0 for r in ratings]
+    grades = [_GRADES * ((r / 2 - low / 2) / span) if span else 0.0 for r in ratings]
     return {
         "ndcg": {str(k): _told(metrics.ndcg(scores, grades, k, gain="exponential")) for k in KS},
         "pairwise_accuracy": _told(_in_order(scores, ratings)),

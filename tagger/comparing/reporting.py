@@ -11,13 +11,16 @@ from tagger.preference.arena import Battle
 
 
 def battles(votes: Iterable[KeptVote]) -> list[Battle]:
-    """Votes as the arena takes them; those on voters' own pictures are left out."""
+    """Votes as the arena takes them; those on voters' own pictures are left out.
+
+    Votes of which nobody knows the voter count as from as many voters.
+    """
     return [
         Battle(
             left=vote.left,
             right=vote.right,
             choice=vote.choice,
-            voter=vote.contributor or "",
+            voter=vote.contributor or vote.id,
             repeat=vote.kind == "repeat",
             milliseconds=vote.milliseconds,
         )

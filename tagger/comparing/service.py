@@ -560,7 +560,7 @@ class CompareServices:
             Of the gallery that the pending ones are of.
         """
         pool = self.pool(hash)
-        asked = read_pending(pending)
+        asked = _pending(pool, read_pending(pending))
         self._admit(_COSTS["vote"], client)
         with self._held(visitor, pool) as held:
             pairs = _next(held, count, asked)
@@ -604,6 +604,7 @@ class CompareServices:
         contributor = self._somebody(visitor)
         given = Ballot.read(ballot)
         pool = self.pool(given.hash)
+        asked = _pending(pool, given.pending)
         sides = (given.left, given.right)
         own = sum(type(side) is not int for side in sides)
         self._admit(_COSTS["vote"] + _PICTURE * own, client)
@@ -639,7 +640,7 @@ class CompareServices:
             if not saved.duplicate:
                 cast = Cast(saved.id, new.left, new.right, new.choice, new.kind, saved.created)
                 held.add(cast, pair)
-            pairs = _next(held, given.next, given.pending)
+            pairs = _next(held, given.next, asked)
             count = held.taste.count
         return {
             "id": saved.id,
@@ -1042,11 +1043,16 @@ def _knows(held: Held) -> bool:
     return bool(held.taste.count or held.kept.edits or begun)
 
 
-def _next(held: Held, count: int, pending: list[Pair]) -> list[Pair]:
-    pictures = range(len(held.pool))
-    for pair in pending:
+def _pending(pool: Pool, pairs: list[Pair]) -> list[Pair]:
+    """Pairs that are asked already, if they are of this gallery."""
+    pictures = range(len(pool))
+    for pair in pairs:
         if pair.left == pair.right or pair.left not in pictures or pair.right not in pictures:
             raise PreferenceError("vote-pair-invalid")
+    return pairs
+
+
+def _next(held: Held, count: int, pending: list[Pair]) -> list[Pair]:
     return held.taste.next_pairs(held.rng, max(0, min(count, MAX_NEXT)), pending)
 
 
