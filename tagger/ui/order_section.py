@@ -71,14 +71,15 @@ TEMPLATE = f"""
 <div class="od-course" data-state="empty">
   <div class="od-course-head">
     <p class="od-status"></p>
-    <button type="button" class="tg-quiet od-problems-open" aria-expanded="false"
-      aria-controls="od-problems"></button>
-    <i class="od-space"></i>
     <button type="button" class="od-button od-run"></button>
   </div>
   <div class="od-track" role="progressbar" aria-valuemin="0" aria-valuemax="100"
     data-label="course"><i></i></div>
-  <p class="od-note"></p>
+  <div class="od-course-foot">
+    <p class="od-note"></p>
+    <button type="button" class="tg-quiet od-problems-open" aria-expanded="false"
+      aria-controls="od-problems" hidden></button>
+  </div>
 </div>
 <ul class="od-problems" id="od-problems" role="list" data-label="problems_list" hidden></ul>
 <section class="od-figures" data-label="agreement" hidden>

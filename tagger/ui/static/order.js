@@ -44,6 +44,7 @@ let ratings = null; // {name, ratings, bad} of a table
 let matched = { found: new Map(), lost: [] };
 let evaluation = null;
 let refused = false; // whether the server has refused to go on
+let seenBy = ''; // hash of the model that has described the pictures
 
 // --- messages ----------------------------------------------------------------------------------------
 
@@ -170,12 +171,12 @@ const sender = createSender({
   async send(batch, signal) {
     const form = new FormData();
     const mine = version;
-    // Names of the sender's own: those of the files may be many times the same.
-    batch.forEach(({ file }, n) => { form.append('files', file, `${n}.${suffixOf(file.name) || 'bin'}`); });
+    for (const { file } of batch) form.append('files', file, file.name);
     form.set('describe', 'true');
     choice.fill(form);
-    const { pictures } = await source.rank(form, signal);
-    const answers = new Map(pictures.map((picture) => [Number.parseInt(picture.name, 10), picture]));
+    const { pictures, model } = await source.rank(form, signal);
+    if (model.hash !== seenBy) seenAnew(model.hash);
+    const answers = new Map(pictures.map((picture) => [picture.place, picture]));
     return batch.map((_, n) => ({ ...answers.get(n), version: mine }));
   },
   done(item, answer) {
@@ -226,6 +227,14 @@ function judgeAnew() {
   showFigures();
   judge();
 }
+/** Another model has seen a batch: what an earlier one said of the others is no longer good. */
+function seenAnew(model) {
+  seenBy = model;
+  const old = items.filter((item) => item.state === 'done');
+  for (const item of old) Object.assign(item, { state: 'waiting', description: null });
+  if (old.length) note(say('resent'));
+  sender.add(old);
+}
 let judging = null; // the version that is being asked for
 async function judge() {
   if (judging === version) return;
@@ -244,13 +253,13 @@ async function judge() {
     }
   } catch (error) {
     if (mine !== version) return;
-    if (!['not-found', 'method-not-allowed'].includes(error.code)) {
+    if (error.code !== 'compare-stale') {
       judging = null;
       list.dataset.busy = 'false';
       refuse(error);
       return;
     }
-    scores = []; // a server that knows pictures alone
+    scores = []; // there is another model by now: it has to see the pictures
   }
   judging = null;
   list.dataset.busy = 'false';
@@ -269,7 +278,7 @@ async function judge() {
 }
 async function scoresOf(descriptions) {
   const { ranker, profile } = choice.value;
-  const body = { descriptions, ranker };
+  const body = { descriptions, model: seenBy, ranker };
   if (profile) {
     const text = await profile.text();
     try {
@@ -278,7 +287,7 @@ async function scoresOf(descriptions) {
       body.profile = text; // which the server refuses in its own words
     }
   }
-  return (await (await source.ask('rank/again', { method: 'POST', body })).json()).scores;
+  return (await (await source.ask('rank/scores', { method: 'POST', body })).json()).scores;
 }
 
 runButton.addEventListener('click', () => {
