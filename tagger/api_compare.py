@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import FastAPI, Path, Query, Request
@@ -27,6 +27,7 @@ from tagger.api_draw import (
     token_of,
     visitor_of,
 )
+from tagger.collection.vote_records import VoteSource
 from tagger.comparing import CompareServices
 from tagger.comparing.ballots import MAX_NEXT, MAX_PENDING
 from tagger.comparing.keeping import MAX_BYTES as MAX_PROFILE
@@ -173,9 +174,9 @@ def add_routes(app: FastAPI, services: Services) -> None:
 
                 def work() -> dict[str, Any]:
                     ratings = _ratings(form)
-                    # Names may repeat: within, pictures go by their places.
-                    found = service.rank(
-                        [(str(place), file.file) for place, file in enumerate(files)],
+                    return ranked(
+                        service,
+                        [(file.filename or "", file.file) for file in files],
                         ranker=ranker,
                         profile=_profile(form),
                         ratings=_by_place(files, ratings),
@@ -185,11 +186,6 @@ def add_routes(app: FastAPI, services: Services) -> None:
                         lang=chosen,
                         client=client,
                     )
-                    for picture in found["pictures"]:
-                        place = int(picture["name"])
-                        picture["name"] = file_name(files[place].filename)
-                        picture["place"] = place
-                    return found
 
                 return answer(await with_model(work), chosen)
 
@@ -301,9 +297,12 @@ def add_routes(app: FastAPI, services: Services) -> None:
         """
         service, who, chosen = comparing(), known_visitor(visitor), lang or language(request)
         client = client_of(request)
+        # As browsers say; programs do not.
+        on_page = request.headers.get("sec-fetch-site") == "same-origin"
 
         def keep(ballot: Mapping[str, Any]) -> dict[str, Any]:
-            return service.vote(who, ballot, source="api", lang=chosen, client=client)
+            source: VoteSource = "page" if on_page else "api"
+            return service.vote(who, ballot, source=source, lang=chosen, client=client)
 
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
@@ -558,6 +557,27 @@ def add_routes(app: FastAPI, services: Services) -> None:
             return service.blend(who, theirs, share, lang=chosen, client=client)
 
         return answer(await in_thread(work), chosen)
+
+
+def ranked(
+    service: CompareServices, files: Sequence[tuple[str, Any]], **more: Any
+) -> dict[str, Any]:
+    """JSON-ready: files in order, whose names may repeat, by their names as sent and their places.
+
+    Parameters
+    ----------
+    service : CompareServices
+        What orders them.
+    files : sequence of (str, source)
+        Names and pictures.
+    **more
+        Of :meth:`CompareServices.rank`; ratings by place, as text.
+    """
+    found = service.rank([(str(place), file) for place, (_, file) in enumerate(files)], **more)
+    for picture in found["pictures"]:
+        place = int(picture["name"])
+        picture.update(name=file_name(files[place][0]), place=place)
+    return found
 
 
 # --- what was sent -------------------------------------------------------------------------------

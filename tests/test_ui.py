@@ -434,10 +434,10 @@ def test_the_endpoint_reads_only_what_was_uploaded(served: server.Server) -> Non
     assert str(ROOT) not in events
 
 
-def test_the_page_offers_one_endpoint_and_tells_no_path(served: server.Server) -> None:
+def test_the_page_offers_its_endpoints_and_tells_no_path(served: server.Server) -> None:
     client = Client(served.url, verbose=False)
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert named.keys() == {"/tag"}
+    assert named.keys() == {"/tag", "/compare", "/rank"}
     config = json.dumps(served.blocks.get_config_file(), default=str)
     assert str(ROOT) not in config
     assert "/tmp/" not in config

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 
 from tagger.languages import LANGUAGES, Language
 from tagger.services import Services
+from tagger.ui.compare_endpoints import build_compare_endpoints
 from tagger.ui.compare_tab import build_compare_tab
 from tagger.ui.draw_tab import build_draw_tab
 from tagger.ui.examples import example_route, load_examples
@@ -25,6 +26,7 @@ from tagger.ui.files import STATIC
 from tagger.ui.order_section import build_order_section
 from tagger.ui.owner import build_owner
 from tagger.ui.plotly_js import plotly_route
+from tagger.ui.report_section import build_report_section
 from tagger.ui.tag_tab import build_tag_tab
 from tagger.ui.theme import make_theme
 from tagger.ui.translations import PAGE, TAG_TAB
@@ -74,6 +76,9 @@ def build_app(services: Services) -> gr.Blocks:
                 with gr.Tab(i18n("tab_compare"), id="compare", elem_id="tab-compare"):
                     build_compare_tab(services)
                     build_order_section(services)
+                    if services.settings.owner_token.get_secret_value():
+                        build_report_section(services)
+                    build_compare_endpoints(services, services.compare)
     return app
 
 

@@ -36,8 +36,8 @@ def build_explore_endpoints(services: Services, explore: ExploreServices) -> Non
         Args:
             picture: an image file: PNG, JPEG, WebP, GIF, AVIF, HEIC, TIFF or BMP
         """
-        with _for_programs(request) as lang:
-            path = _path(picture)
+        with for_programs(request) as lang:
+            path = uploaded(picture)
             (outcome,) = services.tag_many([(path.name, path)], top=0)
             if outcome.error is not None:
                 raise outcome.error
@@ -53,8 +53,8 @@ def build_explore_endpoints(services: Services, explore: ExploreServices) -> Non
             picture: an image file: PNG, JPEG, WebP, GIF, AVIF, HEIC, TIFF or BMP
             k: how many
         """
-        with _for_programs(request) as lang:
-            path = _path(picture)
+        with for_programs(request) as lang:
+            path = uploaded(picture)
             return explore.similar(source=path, k=int(k), lang=lang, client=client_of(request))
 
     def map(request: gr.Request, name: str = "gallery") -> dict[str, Any]:
@@ -65,7 +65,7 @@ def build_explore_endpoints(services: Services, explore: ExploreServices) -> Non
         Args:
             name: gallery, or drawings for the map of the collected drawings
         """
-        with _for_programs(request) as lang:
+        with for_programs(request) as lang:
             return explore.about(str(name), lang)
 
     result = gr.JSON(label="result", visible=False)
@@ -89,14 +89,21 @@ def build_explore_endpoints(services: Services, explore: ExploreServices) -> Non
     )
 
 
-def _path(picture: str | None) -> Path:
+def uploaded(picture: str | None) -> Path:
+    """A file that a program sent.
+
+    Raises
+    ------
+    RequestError
+        ``request-no-file``, if it sent none.
+    """
     if not picture:
         raise RequestError("request-no-file")
     return Path(picture)
 
 
 @contextmanager
-def _for_programs(request: gr.Request) -> Iterator[Language]:
+def for_programs(request: gr.Request) -> Iterator[Language]:
     """The caller's language; what is wrong becomes Gradio's error in it."""
     lang = choose_language(request.headers.get("accept-language"))
     try:
