@@ -140,6 +140,13 @@ class Held:
             return None
         return self.guest(id, np.frombuffer(data, "<f2").astype(np.float32))
 
+    @property
+    def knows(self) -> bool:
+        """Whether the taste says anything at all."""
+        loaded = self.kept.profile
+        begun = loaded is not None and bool(loaded.ranker.weights.any())
+        return bool(self.taste.count or self.kept.edits or begun)
+
     # --- votes -----------------------------------------------------------------------------------
 
     def number(self, id: str) -> int | None:
