@@ -140,14 +140,14 @@ def _facts(votes: Iterable[KeptVote]) -> dict[str, Any]:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from tagger.comparing.battles import battles
+    from tagger.comparing.reporting import battles
     from tagger.preference import arena
 
     path = None if options.output in (None, "-") else Path(options.output)
     if _would_replace(path, options.overwrite):
         return FAILED
     with opened() as store:
-        found = arena.report(list(battles(store.iterate_votes())), limit=options.limit)
+        found = arena.report(battles(store.iterate_votes()), limit=options.limit)
     text = json.dumps(found.to_dict(), ensure_ascii=False) if options.json else _markdown(found)
     with destination(path) as file:
         file.write(f"{text}\n".encode())

@@ -753,7 +753,7 @@ def check_parameters(kind: RunKind, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _out_of_range(value: Any, least: float, most: float, whole: bool) -> str | None:
     kinds = (int,) if whole else (int, float)
-    if type(value) in kinds and math.isfinite(value) and least <= value <= most:
+    if type(value) in kinds and least <= value <= most:
         return None
     return f"a {'whole ' if whole else ''}number from {least:g} to {most:g}"
 

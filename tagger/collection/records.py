@@ -5,7 +5,6 @@ Pure: nothing here knows a database.
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -207,8 +206,7 @@ def _are_predictions(values: Any) -> bool:
         word, probability = value
         if not isinstance(word, str) or not 0 < len(word) <= MAX_LABEL or not word.isprintable():
             return False
-        if type(probability) not in (int, float) or not math.isfinite(probability):
-            return False
-        if not 0 <= probability <= 1:
+        # Not a number is in no range, and a whole number may be too large to be a float.
+        if type(probability) not in (int, float) or not 0 <= probability <= 1:
             return False
     return True

@@ -6,7 +6,6 @@ Pure: nothing here knows a database.
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ MAX_WEIGHT = 10.0
 MAX_MILLISECONDS = 2**31 - 1
 #: Bytes of the description of a voter's own picture, and of what is kept of a taste.
 MAX_OWN = 2**17
-MAX_TASTE = 2**22
+MAX_TASTE = 2**23
 
 _OWN = re.compile(r"own:[0-9a-f]{32}")
 _RANKER_LENGTH = 64
@@ -171,14 +170,14 @@ def check_vote(new: NewVote) -> None:
         "right": _is_picture(new.right) and new.right != new.left,
         "choice": new.choice in get_args(Choice),
         "kind": new.kind in get_args(Asked),
-        "weight": _is_number(new.weight) and 0 < new.weight <= MAX_WEIGHT,
+        "weight": type(new.weight) in (int, float) and 0 < new.weight <= MAX_WEIGHT,
         "contributor": new.contributor is None or fits_id(new.contributor),
         "consent": isinstance(new.consent, bool),
         "source": new.source in get_args(VoteSource),
         "model_hash": fits_hash(new.model_hash),
         "gallery": fits_hash(new.gallery),
         "ranker": _is_text(new.ranker, 4 * _RANKER_LENGTH) and len(new.ranker) <= _RANKER_LENGTH,
-        "p_left": new.p_left is None or (_is_number(new.p_left) and 0 <= new.p_left <= 1),
+        "p_left": new.p_left is None or (type(new.p_left) in (int, float) and 0 <= new.p_left <= 1),
         "milliseconds": new.milliseconds is None
         or (type(new.milliseconds) is int and 0 <= new.milliseconds <= MAX_MILLISECONDS),
         "created": new.created is None or is_time(new.created),
@@ -189,10 +188,6 @@ def check_vote(new: NewVote) -> None:
     for name, fits in valid.items():
         if not fits:
             raise StoreError("vote-invalid", field=name)
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _is_text(value: Any, most: int) -> bool:

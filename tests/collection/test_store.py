@@ -288,6 +288,7 @@ def test_labels_that_are_refused(store: Store, label: Any, code: str) -> None:
         ("model_hash", None),
         ("predicted", (("cat", math.nan),)),
         ("predicted", (("cat", 1.5),)),
+        ("predicted", (("cat", 10**400),)),
         ("predicted", (("cat", -0.1),)),
         ("predicted", (("cat", "0.5"),)),
         ("predicted", (("", 0.5),)),
