@@ -8,6 +8,7 @@ sends no CORS headers by itself; who serves it decides which pages' scripts may 
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -212,12 +213,16 @@ def create_api(services: Services) -> FastAPI:
     api_explore.add_routes(app, services)
     api_compare.add_routes(app, services)
 
+    # Made when somebody reads it: describing everything takes longer than building the rest.
+    @functools.cache
+    def page() -> str:
+        return api_docs.render(app.openapi())
+
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return HTMLResponse(page, headers=api_docs.HEADERS)
+        return HTMLResponse(await in_thread(page), headers=api_docs.HEADERS)
 
     app.add_route("/", _to_docs, include_in_schema=False)
-    page = api_docs.render(app.openapi())
     return app
 
 
