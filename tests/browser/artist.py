@@ -94,6 +94,8 @@ class Artist:
         """Choose the second tab and wait until it is ready."""
         self.page.get_by_role("tab").nth(1).click()
         expect(self.page.locator("#draw-tab [data-ready=true]")).to_be_visible()
+        # The gallery has come, too: nothing is asked or moved by it later.
+        expect(self.at("everyone")).not_to_be_empty()
 
     # --- places ---
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, Locator, Page, Request, expect
 
+# Seconds: a guard against a hang, no measure.
+WAIT = 60
 # In a page without a network the browser itself may still ask for these.
 LOCAL_SCHEMES = {"data", "blob", "about", "chrome-error"}
 
@@ -122,7 +125,8 @@ class Person:
 
     def wait_until(self, happened: Callable[[], object]) -> None:
         """Let the browser go on until something is seen from here, such as a held request."""
-        for _ in range(10_000):
+        end = time.monotonic() + WAIT
+        while time.monotonic() < end:
             if happened():
                 return
             self.page.wait_for_function("true")

@@ -45,6 +45,7 @@ function createList({ places, briefs, image, open, pick, point, holds }) {
   const grow = async () => {
     if (made >= numbers.length) return;
     const mine = turn;
+    const first = made === 0;
     const part = numbers.slice(made, made + AT_ONCE);
     const rows = part.map((n, i) => makeRow(n, made + i));
     made += part.length;
@@ -54,7 +55,7 @@ function createList({ places, briefs, image, open, pick, point, holds }) {
     } catch { /* the pictures are there without their words */ }
     if (mine !== turn) return;
     rows.forEach((row, i) => fill(row, part[i]));
-    if (made === part.length) places.pane.dataset.state = 'done';
+    if (first) places.pane.dataset.state = 'done';
   };
   const go = async (index, focus = true) => {
     while (index >= made && made < numbers.length) grow();

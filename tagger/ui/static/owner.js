@@ -68,7 +68,9 @@ async function call(name, data = {}, { quiet = false } = {}) {
     return null;
   }
   if (problem.dataset.passing === 'true') hideProblem();
-  if (mine > shown) {
+  // What was asked in between waits for the answer to what was pressed: who sees that it is done can
+  // press the next button.
+  if (mine > shown && !(quiet && doing)) {
     shown = mine;
     show(answer.state);
   }
@@ -103,6 +105,7 @@ function showProblem(message, passing = false) {
     refused.textContent = message;
     return;
   }
+  if (passing && !problem.hidden && problem.dataset.passing === 'false') return;
   problem.hidden = false;
   problem.dataset.passing = String(passing);
   find('.tg-message').textContent = message;
