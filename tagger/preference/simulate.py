@@ -216,7 +216,9 @@ def simulate(
         pictures and its 95 % bootstrap interval over tastes, ``all_pairs`` (counting pairs that
         differ at all), ``tau`` (Kendall's), and ``certainty`` that the taste expects; ``gains``,
         of active over random with intervals; and for each kind the ``ceiling``: the agreement of
-        a taste of the same form that is told the utility of every picture of the voted half.
+        a taste of the same form that is told the utility of every picture of the voted half; and
+        ``told``, where the taste is made of tags: of whoever knows these tags and their weights,
+        but sees a picture's tags as the model does.
     """
     halves = np.random.default_rng(seed).permutation(len(pool.embeddings))
     ours, theirs = np.array_split(halves, 2)
@@ -249,7 +251,11 @@ def simulate(
                 curves[way].append(
                     learn(space, voter, way, judge, marks=marks, seed=seed + 1000 + number)
                 )
-            facts.append(_facts(space, unseen, utility[ours], target, pairs))
+            known = _facts(space, unseen, utility[ours], target, pairs)
+            if kind != "favourites":
+                told = hidden_taste(pool, "seen", np.random.default_rng([seed, number]))
+                known["told"] = _agreements(told[theirs], target, pairs)["agreement"]
+            facts.append(known)
         voters[kind] = {name: float(np.mean([f[name] for f in facts])) for name in facts[0]}
         for place, mark in enumerate(marks):
             for way in WAYS:
@@ -282,8 +288,9 @@ def markdown(figures: dict[str, Any]) -> str:
     """The figures of :func:`simulate` as a table in Markdown."""
     marks = sorted({row["votes"] for row in figures["rows"]})
     lines = [
-        f"| hidden taste | pairs | {' | '.join(f'{mark} votes' for mark in marks)} | ceiling |",
-        f"|:--|:--|{'--:|' * (len(marks) + 1)}",
+        f"| hidden taste | pairs | {' | '.join(f'{mark} votes' for mark in marks)} | ceiling "
+        "| told the tags |",
+        f"|:--|:--|{'--:|' * (len(marks) + 2)}",
     ]
     for kind in dict.fromkeys(row["kind"] for row in figures["rows"]):
         for way in WAYS:
@@ -293,7 +300,9 @@ def markdown(figures: dict[str, Any]) -> str:
                 if row["kind"] == kind and row["way"] == way
             ]
             ceiling = f"{figures['voters'][kind]['ceiling']:.3f}"
-            lines.append(f"| {kind} | {way} | {' | '.join(cells)} | {ceiling} |")
+            told = figures["voters"][kind].get("told")
+            ends = f"{ceiling} | {'' if told is None else f'{told:.3f}'}"
+            lines.append(f"| {kind} | {way} | {' | '.join(cells)} | {ends} |")
     return "\n".join(lines)
 
 

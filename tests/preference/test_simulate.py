@@ -55,6 +55,11 @@ def test_curves_rise_and_are_the_same_every_time(pool: Pool) -> None:
     assert found["active", 60] > max(0.8, found["active", 10])
     assert found["random", 60] > found["random", 10]
     assert figures["voters"]["seen"]["ceiling"] > found["active", 60] - 0.05
+    # Whoever is told the taste errs only where it goes by what the model does not see.
+    assert figures["voters"]["seen"]["told"] == 1
+    given = simulate(pool, tastes=1, kinds=("given", "favourites"), marks=(10,), seed=1)
+    assert 0.5 < given["voters"]["given"]["told"] <= 1
+    assert "told" not in given["voters"]["favourites"]
     gains = {row["votes"]: row["value"] for row in figures["gains"]}
     assert gains[60] == pytest.approx(found["active", 60] - found["random", 60], abs=1e-4)
     table = markdown(figures).splitlines()
