@@ -287,6 +287,7 @@ class ReportResponse(BaseModel):
     left: Interval = Field(description="Share of the left picture: 0.5 is no bias.")
     duplicates: int
     suspects: list[Suspect]
+    hash: str = Field(description="Of the gallery that the pictures' numbers are of.")
 
 
 # --- what is sent --------------------------------------------------------------------------------
@@ -745,6 +746,7 @@ REPORT_RESPONSES: dict[int | str, dict[str, Any]] = {
                 "left": {"value": 0.509, "low": 0.475, "high": 0.542, "count": 768},
                 "duplicates": 2,
                 "suspects": [{"voter": "5f3c", "votes": 40, "reasons": ["too-quick"]}],
+                "hash": _EXAMPLE_HASH,
             },
         )
     ),

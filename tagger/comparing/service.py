@@ -54,17 +54,17 @@ class CompareServices(Scoring, Voting, Learning):
     def report(self, token: str, client: str = "", lang: str = "en") -> dict[str, Any]:
         """JSON-ready: what all votes say that were given with consent; for the owner.
 
-        See `tagger.preference.arena.report`; each standing has its ``picture``.
+        See `tagger.preference.arena.report`; each standing has its ``picture``, whose number is
+        good for the ``hash``.
         """
         self.check_owner(token, client)
-        pool = self.pool()
+        pool = self._pool_if_any()
 
         def brief(id: str) -> dict[str, Any] | None:
-            number = pool.numbers.get(id)
-            return None if number is None else pool.chart.brief(number, lang)
+            return None if pool is None else pool.brief(id, lang)
 
         with self._exports.place():
-            return reporting.report(self.store.iterate_votes(), brief)
+            return {**reporting.report(self.store.iterate_votes(), brief), "hash": pool.hash}
 
     def export(
         self, file: BinaryIO, format: str, *, visitor: str | None = None, client: str | None = ""

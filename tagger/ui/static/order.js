@@ -34,7 +34,8 @@ const collator = new Intl.Collator(lang, { numeric: true });
 const here = () => element.isConnected && element.offsetParent !== null;
 const able = (node, on) => node.setAttribute('aria-disabled', String(!on));
 const isAble = (node) => node.getAttribute('aria-disabled') !== 'true';
-const figure = (value, digits) => value.toFixed(digits).replace('-', '−');
+const figure = (value, digits) =>
+  value.toFixed(digits).replace(/^-(?=[0.]+$)/, '').replace('-', '−');
 const plainNumber = (value) => String(Math.round(1000 * value) / 1000).replace('-', '−');
 
 let items = []; // all that were given, in the order of their names

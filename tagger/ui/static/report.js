@@ -23,7 +23,7 @@ translate({});
 
 const source = createCompareSource({ base, visitor, lang, noAnswer: say('no_answer') });
 const share = (value) => (100 * value).toFixed(1) + '%';
-const strength = (value) => value.toFixed(2).replace('-', '−');
+const strength = (value) => (Math.abs(value) < 0.005 ? 0 : value).toFixed(2).replace('-', '−');
 const tell = (text) => { news.textContent = text; };
 
 let token = '';
@@ -83,7 +83,7 @@ async function look() {
     if (mine !== looked) return false;
     if (error.code === 'owner-only') {
       keepToken('');
-      lock(error.message);
+      lock(say('wrong_token'));
     } else {
       if (frame.dataset.state === 'loading') frame.dataset.state = 'locked';
       showProblem(error.message);
@@ -128,7 +128,7 @@ function show(report) {
   write(find('.rp-sum'), say('sum', { votes: amount(report.votes), voters: amount(report.voters) }));
   showChoices(report);
   showTrust(report);
-  showStandings(report.standings, false);
+  showStandings(report, false);
 }
 
 function showChoices({ choices, votes }) {
@@ -179,7 +179,8 @@ function axisOf(standings) {
   return { marks, step, at: (value) => `${100 * (value - from) / (to - from)}%` };
 }
 
-function showStandings(standings, whole) {
+function showStandings(report, whole) {
+  const { standings, hash } = report;
   find('.rp-standings').hidden = !standings.length;
   const axis = axisOf(standings);
   find('.rp-axis > div').replaceChildren(...axis.marks.map((value) => {
@@ -189,16 +190,16 @@ function showStandings(standings, whole) {
   }));
   const shown = whole ? standings : standings.slice(0, AT_ONCE);
   list.style.setProperty('--rp-zero', axis.at(0));
-  list.replaceChildren(...shown.map((one, index) => rowOf(one, index + 1, axis)));
+  list.replaceChildren(...shown.map((one, index) => rowOf(one, index + 1, axis, hash)));
   all.hidden = shown.length === standings.length;
   all.textContent = say('all', { count: amount(standings.length) });
   all.onclick = () => {
-    showStandings(standings, true);
+    showStandings(report, true);
     list.children[AT_ONCE].querySelector('button')?.focus();
   };
 }
 
-function rowOf(one, rank, axis) {
+function rowOf(one, rank, axis, hash) {
   const { picture } = one;
   const title = !picture ? say('gone') : picture.title || say('untitled');
   const values = {
@@ -215,7 +216,7 @@ function rowOf(one, rank, axis) {
     const image = make('img');
     image.alt = '';
     image.loading = 'lazy';
-    image.src = source.image(picture.number, picture.hash ?? '');
+    image.src = source.image(picture.number, hash);
     button.append(image);
     button.addEventListener('click', () => exploreWish({ number: picture.number }));
   }
@@ -255,7 +256,7 @@ for (const button of findAll('.rp-exports [data-format]')) {
     } catch (error) {
       if (error.code === 'owner-only') {
         keepToken('');
-        lock(error.message);
+        lock(say('wrong_token'));
       } else {
         showProblem(error instanceof Refusal ? error.message : say('no_answer'));
       }
