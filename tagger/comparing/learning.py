@@ -95,7 +95,7 @@ class Learning(Base):
         found = self.tags.find(tag) if isinstance(tag, str) and len(tag) <= 200 else None
         if found is None:
             raise PreferenceError("taste-tag-unknown")
-        if weight is not None and (type(weight) not in (int, float) or not math.isfinite(weight)):
+        if weight is not None and (type(weight) not in (int, float) or not -1 <= weight <= 1):
             raise PreferenceError("taste-weight-invalid")
         with self._tastes.of(contributor, pool, self.store) as held:
             kept = held.edited(found.index, weight)

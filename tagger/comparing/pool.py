@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +64,11 @@ class Pool:
     def numbers(self) -> Mapping[str, int]:
         """Numbers of the pictures by their ids."""
         return {self.chart.id(number): number for number in range(len(self))}
+
+    def brief(self, id: str, lang: str = "en") -> dict[str, Any] | None:
+        """JSON-ready: what is shown of a picture at a glance; None if it is not there."""
+        number = self.numbers.get(id)
+        return None if number is None else self.chart.brief(number, lang)
 
     def description(self, number: int) -> Floats:
         """Of a picture: float32, shape [D]."""

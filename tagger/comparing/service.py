@@ -64,7 +64,8 @@ class CompareServices(Scoring, Voting, Learning):
             return None if pool is None else pool.brief(id, lang)
 
         with self._exports.place():
-            return {**reporting.report(self.store.iterate_votes(), brief), "hash": pool.hash}
+            told = reporting.report(self.store.iterate_votes(), brief)
+        return {**told, "hash": None if pool is None else pool.hash}
 
     def export(
         self, file: BinaryIO, format: str, *, visitor: str | None = None, client: str | None = ""

@@ -174,17 +174,12 @@ class Voting(Base):
         with self._held(visitor, pool) as held:
             cast = held.cast[::-1]
         begin = max(0, offset)
-
-        def brief(id: str) -> dict[str, Any] | None:
-            number = pool.numbers.get(id)
-            return None if number is None else pool.chart.brief(number, lang)
-
         return {
             "votes": [
                 {
                     "id": vote.id,
-                    "left": brief(vote.left),
-                    "right": brief(vote.right),
+                    "left": pool.brief(vote.left, lang),
+                    "right": pool.brief(vote.right, lang),
                     "choice": vote.choice,
                     "kind": vote.kind,
                     "created": vote.created,
