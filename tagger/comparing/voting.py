@@ -120,7 +120,7 @@ class Voting(Base):
                 source=source,
                 model_hash=self.model.hash,
                 gallery=pool.hash,
-                ranker=given.ranker,
+                ranker=self._shown(given.ranker),
                 p_left=self._said(given.ranker, rows, expected),
                 milliseconds=given.milliseconds,
                 key=given.key,
@@ -221,6 +221,11 @@ class Voting(Base):
             # As it is kept, so that the taste is the same when it is learnt anew.
             rows.append(kept.astype(np.float32))
         return ids, np.stack(rows), own
+
+    def _shown(self, ranker: str) -> str:
+        """The name of a ranker that there is: no text of a stranger's goes into what is pushed."""
+        known = (words.TASTE, words.FILE, None if self._own is None else self._own.id)
+        return ranker if ranker in known else ""
 
     def _said(self, ranker: str, rows: Floats, taste: float) -> float | None:
         """What the ranker that was shown had expected."""
