@@ -59,6 +59,7 @@ def _slot(side: str) -> str:
         <div class="cp-release" data-word="release"></div>
       </div>
       <div class="cp-slot-line"><p class="cp-slot-name"></p>
+        <p class="cp-score"></p>
         <button type="button" class="cp-icon cp-see" hidden>{_MAP}</button></div>
       <div class="cp-slot-tools">
         <button type="button" class="cp-button cp-choose" data-title="choose_title">{_FOLDER}<span
@@ -77,12 +78,12 @@ def _slot(side: str) -> str:
         <p class="cp-none" role="status"></p>
         <ul class="cp-finds" role="list" data-label="search_field"></ul>
       </div>
-      <p class="cp-score"></p>
     </div>"""
 
 
 # Static: no value is ever put into it. The script fills in the words of the reader's language.
 TEMPLATE = f"""
+<div class="cp-bar">
 <fieldset class="cp-sections tg-formats" data-label="sections">
   <label><input type="radio" name="cp-section" value="vote" checked>
     <span data-word="section_vote"></span></label>
@@ -95,6 +96,7 @@ TEMPLATE = f"""
   <label class="cp-report"><input type="radio" name="cp-section" value="report">
     <span data-word="section_report"></span></label>
 </fieldset>
+</div>
 <section class="cp-section cp-vote" data-section="vote" data-state="loading" tabindex="-1"
   data-label="section_vote">
   <div class="cp-arena">
@@ -121,28 +123,30 @@ TEMPLATE = f"""
     <div class="cp-receipt"><span class="cp-thumbs" aria-hidden="true"></span>
       <p class="cp-receipt-line"></p></div>
   </div>
-  <aside class="cp-learnt" data-label="learnt">
-    <p class="cp-count"><strong>0</strong> <span data-word="votes_many"></span></p>
-    <div class="cp-meter" role="img"><i class="cp-range"></i><i class="cp-value"></i><i
-      class="cp-coin"></i><i class="cp-ceiling"></i></div>
-    <p class="cp-foresees"></p>
-    <p class="cp-foresees-range"></p>
-    <p class="cp-to-go"></p>
-    <p class="cp-self"></p>
-    <div class="cp-leanings" hidden>
-      <h3 data-word="likes"></h3>
-      <ul class="cp-likes" role="list" data-label="likes"></ul>
-      <h3 class="cp-dislikes-head" data-word="dislikes"></h3>
-      <ul class="cp-dislikes" role="list" data-label="dislikes"></ul>
+  <div class="cp-beside">
+    <aside class="cp-learnt" data-label="learnt">
+      <p class="cp-count"><strong>0</strong> <span data-word="votes_many"></span></p>
+      <div class="cp-meter" role="img"><i class="cp-range"></i><i class="cp-value"></i><i
+        class="cp-coin"></i><i class="cp-ceiling"></i></div>
+      <p class="cp-foresees"></p>
+      <p class="cp-foresees-range"></p>
+      <p class="cp-to-go"></p>
+      <p class="cp-self"></p>
+      <div class="cp-leanings" hidden>
+        <h3 data-word="likes"></h3>
+        <ul class="cp-likes" role="list" data-label="likes"></ul>
+        <h3 class="cp-dislikes-head" data-word="dislikes"></h3>
+        <ul class="cp-dislikes" role="list" data-label="dislikes"></ul>
+      </div>
+      <button type="button" class="tg-quiet cp-to-taste" data-word="see_taste"></button>
+    </aside>
+    <div class="cp-best" hidden>
+      <div class="cp-best-head">
+        <h2 data-word="best"></h2>
+        <p class="cp-best-note"></p>
+      </div>
+      <ol class="cp-strip" role="list" data-label="best"></ol>
     </div>
-    <button type="button" class="tg-quiet cp-to-taste" data-word="see_taste"></button>
-  </aside>
-  <div class="cp-best" hidden>
-    <div class="cp-best-head">
-      <h2 data-word="best"></h2>
-      <p class="cp-best-note"></p>
-    </div>
-    <ol class="cp-strip" role="list" data-label="best"></ol>
   </div>
   <label class="cp-consent"><input type="checkbox">
     <span><strong data-word="consent"></strong> <span data-word="consent_more"></span></span>

@@ -223,6 +223,7 @@ document.addEventListener('keydown', (event) => {
   if (!ours && at !== document.body && at.id !== 'tab-compare-button') return;
   if (event.key === ' ' && ours && at.closest('button, a, label, input')) return;
   event.preventDefault();
+  if (!ours && at !== document.body) part('vote').focus({ preventScroll: true });
   if (act === 'undo') voting.undo();
   else voting.choose(act);
 });

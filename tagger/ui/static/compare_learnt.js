@@ -2,6 +2,8 @@
 const BEST = 12; // pictures of the strip
 const FEW_LIKES = 4;
 const FEW_DISLIKES = 2;
+const LEAST_JUDGED = 4; // pairs from which a share of them is told
+const FAR = 300; // votes: what is that far off is not worth a number
 const LEANING = 0.12; // weight from which a word is worth a mention
 
 /** A word of a taste that leads to its pictures. */
@@ -28,7 +30,7 @@ function createLearnt({ places, source, shipped, firstWords, open, changed, fail
     const { count, agreement, consistency, votes_to_go: toGo, goal } = taste;
     write(places.count, amount(count));
     write(places.votes, say(count === 1 ? 'vote_one' : 'votes_many'));
-    const known = agreement.count > 0 && Number.isFinite(agreement.value);
+    const known = agreement.count >= LEAST_JUDGED && Number.isFinite(agreement.value);
     places.root.dataset.state = !count ? 'none' : known ? 'known' : 'few';
     write(places.foresees, known ? say('foresees', { percent: percent(agreement.value) })
       : say(count ? 'stage_few' : 'stage_none'));
@@ -40,7 +42,7 @@ function createLearnt({ places, source, shipped, firstWords, open, changed, fail
     style.setProperty('--cp-high', known ? agreement.high : 0);
     style.setProperty('--cp-at', known ? agreement.value : 0);
     const own = consistency.repeated;
-    const repeated = own.count > 0 && Number.isFinite(own.value);
+    const repeated = own.count >= LEAST_JUDGED && Number.isFinite(own.value);
     const ceiling = repeated && Number.isFinite(consistency.ceiling);
     places.meter.dataset.known = String(known);
     places.meter.dataset.ceiling = String(ceiling);
@@ -48,7 +50,7 @@ function createLearnt({ places, source, shipped, firstWords, open, changed, fail
     places.meter.setAttribute('aria-label', say('meter', { percent: known ? percent(agreement.value) : '–' }));
     write(places.self, repeated ? say('self', { percent: percent(own.value) }) : count ? say('self_none') : '');
     const reached = { goal: percent(goal ?? 0.85) };
-    write(places.toGo, !known || !Number.isFinite(toGo) ? ''
+    write(places.toGo, !known || !Number.isFinite(toGo) || toGo > FAR ? ''
       : toGo <= 0 ? say('to_go_done', reached)
         : say(toGo === 1 ? 'to_go_one' : 'to_go', { ...reached, count: amount(toGo) }));
     const leanings = count >= firstWords ? taste.words : [];

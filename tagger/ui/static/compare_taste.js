@@ -50,8 +50,8 @@ function createTaste({ places, source, open, changed, forgotten, told, failed })
       node.setAttribute('aria-label', label);
       return node;
     };
-    row.less = button('cp-step', '−', say('word_less', word));
-    row.more = button('cp-step', '+', say('word_more', word));
+    row.less = button('cp-step cp-less', '−', say('word_less', word));
+    row.more = button('cp-step cp-more', '+', say('word_more', word));
     row.value = make('span', 'cp-weight');
     row.release = button('cp-release-word', '↺', say('word_release', word));
     row.yours = make('small', 'cp-yours', say('word_yours'));

@@ -206,7 +206,10 @@ function createTwo({ places, source, choice, gallery, maxBytes, consent, voted, 
     item.dataset.side = side;
     const size = most > 0 ? Math.abs(weight) / most : 0;
     item.style.setProperty('--cp-size', Math.max(0.04, size));
+    // What one has and the other lacks may speak for the one without.
+    const lacks = side === 'left' ? left < right : right < left;
     const button = wordChip({ tag: name ?? tag, label });
+    if (lacks) button.textContent = say('why_without', { label });
     const shares = make('small', '', say('shares', { left: percent(left), right: percent(right) }));
     item.append(make('i', 'cp-why-left'), button, make('i', 'cp-why-right'), shares);
     button.title = say('why_row', {
@@ -218,7 +221,7 @@ function createTwo({ places, source, choice, gallery, maxBytes, consent, voted, 
   const showAnswer = () => {
     const { left, right, p_left: p, tie, why } = answer;
     for (const [side, told] of [['left', left], ['right', right]]) {
-      write(slots[side].score, say('score', { value: told.score.toFixed(2) }));
+      write(slots[side].score, say('score', { value: told.score.toFixed(2).replace('-', '−') }));
     }
     const verdict = tie ? 'tie' : p >= 0.5 ? 'left' : 'right';
     const name = answer.ranker?.label || choice.label;
