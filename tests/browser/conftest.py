@@ -14,7 +14,7 @@ from tests import chromium
 from tests.browser.person import Person
 
 pytest.importorskip("playwright", reason="the browser tests need playwright")
-from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 HERE = Path(__file__).parent
 # Nothing of the browser's own may go out either.
@@ -98,19 +98,30 @@ def contexts(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
         context.close()
 
 
+@pytest.fixture(scope="package")
+def windows() -> dict[BrowserContext, list[Page]]:
+    """Empty windows that earlier visitors have left."""
+    return {}
+
+
 @pytest.fixture
-def visit(contexts: Callable[..., BrowserContext], url: str) -> Iterator[Visit]:
+def visit(
+    contexts: Callable[..., BrowserContext], windows: dict[BrowserContext, list[Page]], url: str
+) -> Iterator[Visit]:
     """Open the page as somebody: ``visit(locale="ja-JP", width=390, color_scheme="dark")``."""
     expect.set_options(timeout=PATIENCE)
-    people: list[Person] = []
+    people: list[tuple[Person, list[Page]]] = []
 
     def open_page(at: str = url, *, troubles: bool = True, **kind: object) -> Person:
-        people.append(Person(contexts(**kind), at, troubles=troubles))
-        return people[-1]
+        context = contexts(**kind)
+        empty = windows.setdefault(context, [])
+        page = empty.pop() if empty else None
+        people.append((Person(context, at, troubles=troubles, page=page), empty))
+        return people[-1][0]
 
     yield open_page
-    for person in people:
-        person.leave()
-    for person in people:
+    for person, empty in people:
+        empty.append(person.leave())
+    for person, _ in people:
         assert person.troubles == []
         assert person.foreign_requests == []
