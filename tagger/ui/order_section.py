@@ -69,17 +69,15 @@ TEMPLATE = f"""
   <button type="button" class="tg-quiet od-clear" data-word="clear"></button>
 </div>
 <div class="od-course" data-state="empty">
-  <div class="od-course-head">
-    <p class="od-status"></p>
-    <button type="button" class="od-button od-run"></button>
-  </div>
-  <div class="od-track" role="progressbar" aria-valuemin="0" aria-valuemax="100"
-    data-label="course"><i></i></div>
-  <div class="od-course-foot">
+  <p class="od-status"></p>
+  <div class="od-aside">
     <p class="od-note"></p>
     <button type="button" class="tg-quiet od-problems-open" aria-expanded="false"
       aria-controls="od-problems" hidden></button>
   </div>
+  <button type="button" class="od-button od-run"></button>
+  <div class="od-track" role="progressbar" aria-valuemin="0" aria-valuemax="100"
+    data-label="course"><i></i></div>
 </div>
 <ul class="od-problems" id="od-problems" role="list" data-label="problems_list" hidden></ul>
 <section class="od-figures" data-label="agreement" hidden>

@@ -1,5 +1,6 @@
 /* Many pictures to the server, in batches, a few at a time: each answer is heard as it comes. */
 const LANES = 2; // batches under way at a time
+const FIRST = 4; // items of the first batch; each next holds twice as many, up to the most
 const TRIES = 8; // of a batch that the server has no time for
 const FIRST_REST = 1_000; // milliseconds until it is tried again; twice as long each time
 const LONGEST_REST = 15_000;
@@ -20,15 +21,17 @@ function createSender({ send, most, mostBytes, done, spoilt, changed, ended }) {
   let refusal = null;
   let again = false; // whether to begin anew when what is under way has ended
   let rest = null;
+  let size = Math.min(most, FIRST);
   const gone = new WeakSet(); // items that are no longer wanted
 
   const next = () => {
     if (halves.length) return halves.shift();
-    let size = 0;
+    let sum = 0;
     let count = 0;
-    while (count < most && count < queue.length && (!count || size + queue[count].file.size <= mostBytes)) {
-      size += queue[count++].file.size;
+    while (count < size && count < queue.length && (!count || sum + queue[count].file.size <= mostBytes)) {
+      sum += queue[count++].file.size;
     }
+    size = Math.min(most, 2 * size);
     return queue.splice(0, count);
   };
   const pause = (milliseconds, signal) => new Promise((resolve) => {
@@ -108,6 +111,7 @@ function createSender({ send, most, mostBytes, done, spoilt, changed, ended }) {
         return;
       }
       again = false;
+      if (!control) size = Math.min(most, FIRST);
       control ??= new AbortController();
       pump();
     },
