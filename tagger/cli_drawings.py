@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +20,7 @@ from tagger import cli_tuning
 from tagger.cli_inputs import whole
 
 if TYPE_CHECKING:
-    from tagger.collection import Drawing, NewDrawing, Store
+    from tagger.collection import Drawing, Store
 
 OK, SOME_FAILED, FAILED = 0, 1, 2
 
@@ -208,23 +208,45 @@ def _import(options: argparse.Namespace) -> int:
 def _import_file(store: Store, path: Path, options: argparse.Namespace) -> int:
     from tagger import tracing
     from tagger.collection import formats
+
+    def read(file: BinaryIO) -> Iterator[Any]:
+        format = options.format or formats.guess(path)
+        return formats.read(file, format, partial(tracing.trace, ink="light"))
+
+    return take_in(path, read, store.save_many, options.lang or "en")
+
+
+def take_in(
+    path: Path,
+    read: Callable[[BinaryIO], Iterator[Any]],
+    save_many: Callable[[list[Any]], Sequence[Any]],
+    lang: str,
+) -> int:
+    """Bring a file into the collection, say what came of it, and give the exit code.
+
+    Parameters
+    ----------
+    read : callable
+        Gives what the file holds one by one, and `tagger.collection.formats.Problem`.
+    save_many : callable
+        Keeps a list of that; gives receipts, which say whether each is a ``duplicate``.
+    """
+    from tagger.collection import formats
     from tagger.errors import TaggerError
 
-    lang = options.lang or "en"
     taken = there = bad = 0
-    batch: list[NewDrawing] = []
+    batch: list[Any] = []
 
     def save() -> None:
         nonlocal taken, there
-        saved = store.save_many(batch)
+        saved = save_many(batch)
         there += sum(receipt.duplicate for receipt in saved)
         taken += sum(not receipt.duplicate for receipt in saved)
         batch.clear()
 
     try:
         with path.open("rb") as file:
-            format = options.format or formats.guess(path)
-            for entry in formats.read(file, format, partial(tracing.trace, ink="light")):
+            for entry in read(file):
                 if isinstance(entry, formats.Problem):
                     bad += 1
                     if bad <= _LISTED:

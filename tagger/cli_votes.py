@@ -11,10 +11,11 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagger.cli_drawings import agreed, destination, opened
+from tagger.cli_drawings import agreed, destination, opened, take_in
 from tagger.cli_inputs import whole
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ OK, SOME_FAILED, FAILED = 0, 1, 2
 
 # Named here as well, so that help does not wait for the database's library.
 FORMATS = ("jsonl", "csv", "parquet")
+READ_FORMATS = ("jsonl", "parquet")
 
 _MAX_STANDINGS = 100_000
 _REASONS = {
@@ -39,7 +41,7 @@ def add_parser(commands: Any) -> None:
     """Add ``votes`` and its commands to the parser of the command line."""
     parser = commands.add_parser(
         "votes",
-        help="count, export, report and withdraw collected votes",
+        help="count, export, import, report and withdraw collected votes",
         description="Manage the votes that people gave. TAGGER_DATABASE says where they are.",
     )
     parser.add_argument("--lang", choices=("en", "ja"), help="language of messages (en)")
@@ -62,6 +64,16 @@ def add_parser(commands: Any) -> None:
     export.add_argument("file", metavar="FILE", help="- for the standard output")
     export.add_argument("--format", choices=FORMATS, help="by default as the file's name says")
     export.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+
+    bring = actions.add_parser(
+        "import",
+        help="take in votes from exported files",
+        description="Take in votes that you have the right to pass on: they count as shared. "
+        "Those that are there already, or were taken back, are left out.",
+    )
+    bring.set_defaults(command=_import)
+    bring.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    bring.add_argument("--format", choices=READ_FORMATS, help="by default as each file's name says")
 
     report = actions.add_parser(
         "report",
@@ -199,7 +211,7 @@ def _cell(text: str) -> str:
     return "".join(f"\\{c}" if c in "\\`*_[]<>|!#&" else c for c in shown)
 
 
-# --- out ----------------------------------------------------------------------------------------
+# --- out and in ---------------------------------------------------------------------------------
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -207,8 +219,7 @@ def _export(options: argparse.Namespace) -> int:
     from tagger.errors import StoreError
 
     path = None if options.file == "-" else Path(options.file)
-    format = options.format or ("jsonl" if path is None else path.suffix.lower().lstrip("."))
-    format = "jsonl" if format in ("ndjson", "json") else format
+    format = options.format or ("jsonl" if path is None else _format_of(path))
     if format not in FORMATS:
         raise StoreError("votes-format-unknown")
     if _would_replace(path, options.overwrite):
@@ -217,6 +228,25 @@ def _export(options: argparse.Namespace) -> int:
         count = vote_formats.export_votes(store.iterate_votes(), file, format)
     print(f"Votes written: {count:,}.", file=sys.stderr)
     return OK
+
+
+def _format_of(path: Path) -> str:
+    """As the name of a file says."""
+    suffix = path.suffix.lower().lstrip(".")
+    return "jsonl" if suffix in ("ndjson", "json") else suffix
+
+
+def _import(options: argparse.Namespace) -> int:
+    from tagger.collection import vote_formats
+
+    status = OK
+    with opened() as store:
+        for path in options.files:
+            format = options.format or _format_of(path)
+            read = partial(vote_formats.read_votes, format=format)
+            taken = take_in(path, read, store.save_votes, options.lang or "en")
+            status = max(status, taken)
+    return status
 
 
 def _would_replace(path: Path | None, overwrite: bool) -> bool:

@@ -342,6 +342,12 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         "この形式の描画ファイルとして読み込めません。形式を確認するか、"
         "書き出しまたはダウンロードをやり直してください。",
     ),
+    "votes-file-invalid": (
+        422,
+        "The file cannot be read as votes in this format. Check the format, or export the file "
+        "again.",
+        "この形式の投票ファイルとして読み込めません。形式を確認するか、書き出しをやり直してください。",
+    ),
     "drawings-row-invalid": (
         422,
         "The value of “{field}” cannot be read.",

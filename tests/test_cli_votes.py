@@ -56,6 +56,7 @@ def fill(store: Store) -> tuple[str, str]:
 
 def test_formats_are_those_of_the_collection() -> None:
     assert cli_votes.FORMATS == vote_formats.FORMATS
+    assert cli_votes.READ_FORMATS == vote_formats.READ_FORMATS
 
 
 def test_an_empty_collection(run: Run) -> None:
@@ -114,6 +115,24 @@ def test_files(run: Run, store: Store, tmp_path: Path) -> None:
     assert run("report", "-o", report)[0] == 0
     assert report.read_text().startswith("# Votes\n")
     assert run("report", "-o", report)[0] == 2
+
+
+def test_out_of_one_collection_and_into_another(
+    run: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store)
+    file = tmp_path / "votes.jsonl"
+    run("export", file)
+    monkeypatch.setenv("TAGGER_DATABASE", f"sqlite:///{tmp_path / 'other.sqlite3'}")
+    told = f"{file}: taken {{}}, there already or deleted {{}}, not readable 0.\n"
+    assert run("import", file) == (0, "", told.format(48, 0))
+    assert run("import", file) == (0, "", told.format(0, 48))
+    assert json.loads(run("stats", "--json")[1])["shared"] == 48
+    file.write_text("{}\n")
+    code, _, err = run("import", file)
+    assert code == 1 and f"{file}, 1: " in err
+    assert run("import", tmp_path / "none.jsonl")[0] == 2
+    assert run("import", file.rename(tmp_path / "votes.csv"))[0] == 1
 
 
 def test_withdrawal(run: Run, store: Store) -> None:

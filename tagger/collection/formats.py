@@ -19,7 +19,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -149,19 +149,30 @@ def lines(drawings: Iterable[Drawing], *, simplified: bool = False) -> Iterator[
 
 
 def _read_lines(file: BinaryIO) -> Iterator[NewDrawing | Problem]:
+    for number, row in rows_of_lines(file, "drawings-file-invalid"):
+        yield _checked(number, row)
+
+
+def rows_of_lines(file: BinaryIO, invalid: str) -> Iterator[tuple[int, Any]]:
+    """Number and value of each line of JSON; None for a line that is none.
+
+    Parameters
+    ----------
+    invalid : str
+        Code of the error if the file as a whole cannot be read.
+    """
     number = 0
     while line := file.readline(_MAX_LINE):
         number += 1
         if len(line) == _MAX_LINE:
-            raise StoreError("drawings-file-invalid")
+            raise StoreError(invalid)
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            yield Problem(number, StoreError("drawings-row-invalid", field="JSON"))
-            continue
-        yield _checked(number, row)
+            row = None
+        yield number, row
 
 
 def _row(drawing: Drawing) -> dict[str, Any]:
@@ -212,7 +223,7 @@ def _drawing(row: Mapping[str, Any]) -> NewDrawing:
         source="import" if source is None else source,
         model_hash=row.get("model") or "",
         predicted=tuple((p.get("word"), p.get("probability")) for p in predicted),
-        created=_created(row.get("timestamp")),
+        created=created_of(row.get("timestamp")),
         id=str(id) if type(id) is int else id,
     )
     check(new)
@@ -229,7 +240,14 @@ def datetime_of(created: int) -> datetime:
     return datetime.fromtimestamp(created // 1000, UTC).replace(microsecond=created % 1000 * 1000)
 
 
-def _created(value: Any) -> int | None:
+def created_of(value: Any) -> int | None:
+    """UTC milliseconds of a time in a file; None where there is none.
+
+    Raises
+    ------
+    StoreError
+        ``drawings-row-invalid`` for what is no time.
+    """
     if value is None or value == "":
         return None
     if isinstance(value, str):
@@ -293,19 +311,28 @@ def _write_parquet(drawings: Iterable[Drawing], file: BinaryIO) -> int:
 
 
 def _read_parquet(file: BinaryIO) -> Iterator[NewDrawing | Problem]:
+    needed = frozenset(("word", "drawing"))
+    for number, row in rows_of_parquet(file, needed, _READ, "drawings-file-invalid"):
+        yield _checked(number, row)
+
+
+def rows_of_parquet(
+    file: BinaryIO, needed: Set[str], known: Set[str], invalid: str
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number and known columns of each row; see :func:`rows_of_lines`."""
     pa, parquet = arrow("pyarrow"), arrow("pyarrow.parquet")
     number = 0
     try:
         table = parquet.ParquetFile(file)
-        columns = [name for name in table.schema_arrow.names if name in _READ]
-        if not {"word", "drawing"} <= set(columns):
-            raise StoreError("drawings-file-invalid")
+        columns = [name for name in table.schema_arrow.names if name in known]
+        if not needed <= set(columns):
+            raise StoreError(invalid)
         for batch in table.iter_batches(_ROWS, columns=columns):
             for row in batch.to_pylist():
                 number += 1
-                yield _checked(number, row)
+                yield number, row
     except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
-        raise StoreError("drawings-file-invalid") from error
+        raise StoreError(invalid) from error
 
 
 # --- MNIST --------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""Files of votes, written from the collection.
+"""Files of votes: written from the collection, read into it.
 
 - ``jsonl``: one vote a line.
-- ``csv``: the same columns for spreadsheets; no cell can run anything.
+- ``csv``: the same columns for spreadsheets, written only; no cell can run anything.
 - ``parquet``: the same, for tools that read tables.
 
 No format says who voted. What others get has no vote without consent, and none on a picture of the
@@ -11,23 +11,28 @@ voter's own, which they cannot see.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, BinaryIO
 
-from tagger.collection.formats import arrow, datetime_of
-from tagger.collection.vote_records import KeptVote
-from tagger.errors import StoreError
+from tagger.collection.formats import (
+    Problem,
+    arrow,
+    created_of,
+    datetime_of,
+    rows_of_lines,
+    rows_of_parquet,
+)
+from tagger.collection.vote_records import KeptVote, NewVote, check_vote
+from tagger.errors import StoreError, TaggerError
 from tagger.safetext import csv_text
 
 FORMATS = ("jsonl", "csv", "parquet")
-MEDIA_TYPES = {
-    "jsonl": "application/x-ndjson",
-    "csv": "text/csv; charset=utf-8",
-    "parquet": "application/vnd.apache.parquet",
-}
+#: Those that are read.
+READ_FORMATS = ("jsonl", "parquet")
 
 COLUMNS = (
     "key_id",
@@ -79,6 +84,74 @@ def export_votes(
         file.write(line.encode())
         count += 1
     return count
+
+
+def read_votes(file: BinaryIO, format: str) -> Iterator[NewVote | Problem]:
+    """Read votes one by one; those that make no sense come as problems and stop nothing.
+
+    They count as consented, unless they say that they are not: whoever imports a file has the
+    right to pass it on.
+
+    Parameters
+    ----------
+    format : {"jsonl", "parquet"}
+
+    Raises
+    ------
+    StoreError
+        ``votes-file-invalid`` if the file as a whole cannot be read, ``votes-format-unknown``,
+        ``format-not-installed``.
+    """
+    invalid = "votes-file-invalid"
+    if format == "jsonl":
+        rows = rows_of_lines(file, invalid)
+    elif format == "parquet":
+        needed = frozenset(("left", "right", "choice"))
+        rows = rows_of_parquet(file, needed, frozenset(COLUMNS), invalid)
+    else:
+        raise StoreError("votes-format-unknown")
+    return _checked(rows)
+
+
+def _checked(rows: Iterable[tuple[int, Any]]) -> Iterator[NewVote | Problem]:
+    for number, row in rows:
+        try:
+            if not isinstance(row, Mapping):
+                raise StoreError("drawings-row-invalid", field="JSON")
+            vote = _new(row)
+            check_vote(vote)
+        except TaggerError as error:
+            yield Problem(number, error)
+        else:
+            yield vote
+
+
+def _new(row: Mapping[str, Any]) -> NewVote:
+    if row.get("shared") not in (None, True):
+        raise StoreError("vote-invalid", field="shared")
+
+    def given(name: str, default: Any) -> Any:
+        value = row.get(name)
+        return default if value is None else value
+
+    text = json.dumps({name: str(row.get(name)) for name in COLUMNS}).encode()
+    return NewVote(
+        left=given("left", ""),
+        right=given("right", ""),
+        choice=given("choice", ""),
+        kind=given("asked", "own"),
+        weight=given("weight", 1.0),
+        consent=True,
+        source=given("source", "import"),
+        model_hash=given("model", ""),
+        gallery=given("gallery", ""),
+        ranker=given("ranker", ""),
+        p_left=row.get("expected"),
+        milliseconds=row.get("milliseconds"),
+        created=created_of(row.get("timestamp")),
+        # The same when the file is read again.
+        id=given("key_id", hashlib.sha256(text).hexdigest()[:32]),
+    )
 
 
 def lines(votes: Iterable[KeptVote]) -> Iterator[str]:

@@ -9,8 +9,11 @@ import sys
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tagger.collection import KeptVote, own_id, vote_formats
+from tagger.collection import KeptVote, NewVote, own_id, vote_formats
+from tagger.collection.formats import Problem
 from tagger.errors import StoreError
 from tests.collection.examples import description
 
@@ -108,9 +111,60 @@ def test_no_cell_of_a_table_is_a_formula(start: str) -> None:
     assert row["ranker"].startswith("'")
 
 
+@pytest.mark.parametrize("format", vote_formats.READ_FORMATS)
+def test_what_is_written_is_read(format: str) -> None:
+    if format == "parquet":
+        pytest.importorskip("pyarrow")
+    votes = [kept(1), kept(2, p_left=None, milliseconds=None, ranker="", choice="skip")]
+    file = io.BytesIO()
+    vote_formats.export_votes(votes, file, format)
+    file.seek(0)
+    for vote, read in zip(votes, vote_formats.read_votes(file, format), strict=True):
+        assert isinstance(read, NewVote)
+        for name in set(KeptVote.__slots__) - {"seq", "contributor"}:
+            assert getattr(read, name) == getattr(vote, name), name
+        assert read.contributor is None
+
+
+def test_a_bad_line_stops_nothing() -> None:
+    good = b'{"left":"a","right":"b","choice":"tie"}'
+    bad = [
+        (b"{", "drawings-row-invalid"),
+        (b"[]", "drawings-row-invalid"),
+        (b"[" * 100_000, "drawings-row-invalid"),
+        (b"{}", "vote-invalid"),
+        (b'{"left":"a","right":"a","choice":"tie"}', "vote-invalid"),
+        (b'{"left":["a"],"right":"b","choice":{}}', "vote-invalid"),
+        (b'{"left":"a","right":"b","choice":"tie","weight":1' + b"0" * 400 + b"}", "vote-invalid"),
+        (b'{"left":"a","right":"b","choice":"tie","timestamp":7}', "drawings-row-invalid"),
+        (b'{"left":"a","right":"b","choice":"tie","key_id":"../x"}', "vote-invalid"),
+        (b'{"left":"\\ud800","right":"b","choice":"tie"}', "vote-invalid"),
+        # What a voter keeps for oneself, and what nobody else could see.
+        (b'{"left":"a","right":"b","choice":"tie","shared":false}', "vote-invalid"),
+        (b'{"left":"own:%s","right":"b","choice":"tie"}' % (b"0" * 32), "vote-invalid"),
+    ]
+    file = io.BytesIO(b"\n".join([good, *(line for line, _ in bad), good]))
+    first, *problems, last = vote_formats.read_votes(file, "jsonl")
+    assert isinstance(first, NewVote) and isinstance(last, NewVote)
+    assert first.id == last.id and first.consent and first.source == "import"
+    assert [p.error.code for p in problems if isinstance(p, Problem)] == [code for _, code in bad]
+
+
+@given(st.binary(max_size=60), st.sampled_from(vote_formats.READ_FORMATS))
+def test_any_bytes_are_votes_or_an_error(data: bytes, format: str) -> None:
+    try:
+        for entry in vote_formats.read_votes(io.BytesIO(data), format):
+            assert isinstance(entry, NewVote | Problem)
+    except StoreError as error:
+        assert error.code in ("votes-file-invalid", "format-not-installed")
+
+
 def test_unknown_formats_and_absent_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     for format, code in (("xls", "votes-format-unknown"), ("parquet", "format-not-installed")):
         with pytest.raises(StoreError) as caught:
             vote_formats.export_votes([kept()], io.BytesIO(), format)
         assert caught.value.code == code
+    with pytest.raises(StoreError) as caught:
+        vote_formats.read_votes(io.BytesIO(), "csv")
+    assert caught.value.code == "votes-format-unknown"
