@@ -445,10 +445,9 @@ def test_ratings_of_any_size_are_compared(client: TestClient) -> None:
     same = [{"score": 1, "rating": 2}] * 3
     told = client.post(f"{API}/rank/evaluate", json={"pictures": same}).json()
     assert (told["pairwise_accuracy"], told["kendall_tau"]) == (None, None)
-    for bad in (None, {}, [1], [{"score": "1", "rating": 1}], [{"rating": 1}], [{"score": None}]):
+    for bad in (None, {}, [1], [{"score": "1", "rating": 1}], [{"rating": 1}]):
         answer = client.post(f"{API}/rank/evaluate", json={"pictures": bad})
-        if bad != [{"score": None}]:
-            check_problem(answer, 422, "request-invalid")
+        check_problem(answer, 422, "request-invalid")
 
 
 def spoilt(file: bytes, **more: Any) -> bytes:
@@ -490,8 +489,8 @@ def test_files_of_strangers_are_refused(
         body = {"profile": json.loads(ranker_file), "share": share}
         answer = client.post(f"{API}/taste/blend", headers=visitor, json=body)
         check_problem(answer, 422, "taste-share-invalid")
-    body = '{"profile": {}, "share": NaN}'
-    answer = client.post(f"{API}/taste/blend", headers=kind, content=body)
+    no_number = '{"profile": {}, "share": NaN}'
+    answer = client.post(f"{API}/taste/blend", headers=kind, content=no_number)
     check_problem(answer, 400, "request-malformed")
     for tag, weight, code in [
         ("no such tag", 1, "taste-tag-unknown"),
@@ -500,8 +499,8 @@ def test_files_of_strangers_are_refused(
         ("red", "1", "taste-weight-invalid"),
         ("red", 10**400, "taste-weight-invalid"),
     ]:
-        body = json.dumps({"tag": tag, "weight": weight})
-        answer = client.put(f"{API}/taste/words", headers=kind, content=body)
+        edit = json.dumps({"tag": tag, "weight": weight})
+        answer = client.put(f"{API}/taste/words", headers=kind, content=edit)
         check_problem(answer, 422, code)
     assert client.get(f"{API}/taste", headers=visitor).json()["begun_from"] is None
 
