@@ -99,7 +99,7 @@ class Learning(Base):
             raise PreferenceError("taste-weight-invalid")
         with self._tastes.of(contributor, pool, self.store) as held:
             kept = held.edited(found.index, weight)
-            self.store.keep_taste(contributor, kept.write())
+            held.write(self.store, kept)
             held.taste.edit(found.index, weight)
             held.kept = kept
             tell = self._told(pool, held, lang)
@@ -181,8 +181,7 @@ class Learning(Base):
             last = max((vote.seq for vote in self.store.votes_of(contributor)), default=-1)
             kept = replace(make(held), since=last)
             kept.taste(pool.space, self.tags)
-            self.store.keep_taste(contributor, kept.write())
-            held.replace(kept)
+            held.replace(self.store, kept)
             tell = self._told(pool, held, lang)
         return tell()
 

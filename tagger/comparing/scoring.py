@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from tagger.comparing.base import LOOK, PICTURE, Base
 from tagger.comparing.judging import Judge
 from tagger.comparing.looking import description_of, seen_of
 from tagger.comparing.pool import Pool
-from tagger.errors import RequestError, TaggerError
+from tagger.errors import RequestError, StoreError, TaggerError
 from tagger.preference.reasons import why
 from tagger.preference.space import TAG_SCALE
 
@@ -47,7 +48,8 @@ class Scoring(Base):
         if self._explore is not None:
             ready = False
             if pool is not None and visitor:
-                with self._held(visitor, pool) as held:
+                # Where the collection cannot be read, the others judge all the same.
+                with contextlib.suppress(StoreError), self._held(visitor, pool) as held:
                     ready = held.knows
             label, about = words.label(words.TASTE, lang=lang), words.about(words.TASTE, lang)
             shown.append({"id": words.TASTE, "label": label, "about": about, "ready": ready})

@@ -87,15 +87,24 @@ class Held:
         # Of each vote of the taste, its id in the collection; None for those that were loaded.
         self._ids: list[str | None] = []
         self._guests: dict[str, int] = {}
+        # What the collection has of it besides votes.
+        self._written: bytes | None = None
 
     # --- from the collection ---------------------------------------------------------------------
 
     def prepare(self, store: Store, model: ModelFacts) -> None:
-        """Learn what the collection has, unless that was done."""
-        if self._ready:
+        """Learn what the collection has, unless that was done and nobody else changed it.
+
+        The command line may have, or another server.
+        """
+        written = store.taste_of(self.contributor)
+        count = store.count_votes(contributor=self.contributor)
+        if self._ready and (written, count) == (self._written, len(self.cast)):
             return
+        self._ready = False
         self.forget()
-        self._begin(Kept.read(store.taste_of(self.contributor), model.hash))
+        self._written = written
+        self._begin(Kept.read(written, model.hash))
         for vote in store.votes_of(self.contributor):
             self.cast.append(
                 Cast(vote.id, vote.left, vote.right, vote.choice, vote.kind, vote.created)
@@ -106,8 +115,22 @@ class Held:
                 self.left_out.add(vote.id)
         self._ready = True
 
-    def replace(self, kept: Kept) -> None:
+    def write(self, store: Store, kept: Kept) -> None:
+        """Write to the collection what is to be kept besides votes.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written; then nothing has changed.
+        """
+        data = kept.write()
+        if data != self._written:
+            store.keep_taste(self.contributor, data)
+            self._written = data
+
+    def replace(self, store: Store, kept: Kept) -> None:
         """Let another taste take the place of this one; no vote so far is part of it."""
+        self.write(store, kept)
         self._begin(kept)
         self._before = {cast.id for cast in self.cast}
         self.left_out.clear()

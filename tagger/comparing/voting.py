@@ -158,7 +158,7 @@ class Voting(Base):
             cast = held.find(id)
             kept = held.kept if cast is None else held.without(cast)
             if kept is not held.kept:
-                self.store.keep_taste(contributor, kept.write())
+                held.write(self.store, kept)
             self.store.delete_vote(id, by=contributor)
             if cast is not None:
                 held.remove(cast, kept)

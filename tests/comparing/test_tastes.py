@@ -291,6 +291,19 @@ def test_a_dropped_taste_is_learnt_anew(compare: CompareServices, store: Store) 
         assert len(tastes) == 1
 
 
+def test_what_another_program_changes_is_learnt_at_once(compare: CompareServices) -> None:
+    Person(compare).vote(5)
+    compare.edit(VISITOR, "red", 0.5)
+    contributor = compare.store.contributor_of(VISITOR)
+    (first, *_) = compare.store.votes_of(contributor)
+    compare.store.delete_vote(first.id, by=None, owner=True)
+    assert compare.taste(VISITOR)["count"] == 4 == compare.votes(VISITOR)["total"]
+    compare.store.keep_taste(contributor, None)
+    assert not any(word["edited"] for word in compare.taste(VISITOR)["words"])
+    compare.store.withdraw(contributor, "vote")
+    assert compare.taste(VISITOR)["count"] == 0
+
+
 def test_a_taste_that_could_not_be_read_is_read_the_next_time(
     compare: CompareServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
