@@ -24,6 +24,7 @@ from tagger.settings import Settings
 from tagger.sketch import SketchPrediction, SketchRecogniser
 from tagger.strokes import Strokes, parse
 from tests import toy
+from tests.collection.examples import vote
 
 ANN, BOB = "ann-" * 5, "bob-" * 5
 LEVEL = [[[0, 10], [5, 5]]]
@@ -144,7 +145,10 @@ def test_whoever_takes_all_back_is_forgotten(make: Make) -> None:
     draw = make()
     teach(draw, "bracket")
     teach(draw, "bracket", BOB)
+    ann = draw.store.contributor_of(ANN)
+    draw.store.save_vote(vote(contributor=ann))
     assert draw.withdraw(ANN) == 5
+    assert draw.store.count_votes(contributor=ann) == 1
     assert first(draw, bracket(9), ANN)[0] != "bracket"
     assert first(draw, bracket(9), BOB)[0] == "bracket"
     assert draw.gallery(ANN).total == 0 and draw.withdraw(ANN) == 0
