@@ -105,8 +105,8 @@ class Settings(BaseSettings):
         that it sees to ``X-Forwarded-For``: 1 behind nginx, Caddy or on a Space. 0 believes no
         such header, since whoever sends a request can write one.
     database : secret str
-        Where drawings are collected: ``sqlite:///FILE`` or ``postgresql://USER:PASSWORD@HOST/NAME``;
-        empty for a file in `data_dir`.
+        Where drawings and votes are collected: ``sqlite:///FILE`` or
+        ``postgresql://USER:PASSWORD@HOST/NAME``; empty for a file in `data_dir`.
     hub_dataset : str
         Dataset repository on the Hugging Face Hub, ``owner/name``, to which consenting drawings
         are pushed; empty for none.
