@@ -543,16 +543,20 @@ def test_a_phone_needs_no_sideways_scrolling(visit: Visit, locale: str) -> None:
 
 
 @pytest.mark.parametrize("locale", ["en-US", "ja-JP"])
-@pytest.mark.parametrize("width", [390, 900, 1280])
-def test_a_message_leaves_the_button_free(visit: Visit, width: int, locale: str) -> None:
-    person = visit(width=width, height=844, locale=locale)
+def test_a_message_leaves_the_button_free(visit: Visit, locale: str) -> None:
+    person = visit(locale=locale)
     button = person.page.locator(".tg-choose")
 
     def is_free() -> bool:
         expect(person.message).to_be_visible()
-        top, bottom = (person.message.bounding_box()[side] for side in ("y", "height"))
-        box = button.bounding_box()
-        return box["y"] + box["height"] <= top or top + bottom <= box["y"]
+        for width in (1280, 900, 390):
+            person.page.set_viewport_size({"width": width, "height": 844})
+            person.page.wait_for_function(f"innerWidth === {width}")
+            top, height = (person.message.bounding_box()[side] for side in ("y", "height"))
+            box = button.bounding_box()
+            if box["y"] + box["height"] > top and top + height > box["y"]:
+                return False
+        return True
 
     person.choose(("a" * 40 + ".png", b"bad"))
     assert is_free()
