@@ -347,8 +347,8 @@ async function take(given) {
   if (!taken.length && !table && !same) showProblem(say('no_pictures'));
   if (table) await readTable(table.file);
   sender.add(taken.filter((item) => item.state === 'waiting'));
-  match();
   if (sender.waiting) sender.start();
+  match();
 }
 
 find('.od-choose').addEventListener('click', () => find('.od-files').click());
