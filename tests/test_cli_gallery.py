@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import re
 import subprocess
 import sys
-import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -238,9 +237,27 @@ def test_what_is_no_gallery_is_said(run: Run, tmp_path: Path, folder: Path) -> N
         assert run("build", folder, "--out", tmp_path / "g", wrong)[0] == 2
 
 
+# It interrupts itself in the middle, and reads slowly from then on.
+INTERRUPTED = """
+import os, signal, sys, time
+from tagger import cli
+from tagger.gallery import building
+read, count = building._read, []
+def reading(*given):
+    count.append(given)
+    if len(count) == 90:
+        os.kill(os.getpid(), signal.SIGINT)
+    if len(count) > 90:
+        time.sleep(0.05)
+    return read(*given)
+building._read = reading
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
 def test_ctrl_c_keeps_what_is_done(folder: Path, tmp_path: Path, toy_bundle: Path) -> None:
     for n in range(400):
-        (folder / f"{n}.png").write_bytes(picture((n % 256, 90, 30), (600, 600)))
+        (folder / f"{n}.png").write_bytes(picture((n % 256, 90, 30), (32, 32)))
     environment = {
         **os.environ,
         "TAGGER_BUNDLE": str(toy_bundle),
@@ -248,19 +265,18 @@ def test_ctrl_c_keeps_what_is_done(folder: Path, tmp_path: Path, toy_bundle: Pat
         "TAGGER_DATA_DIR": str(tmp_path / "data"),
     }
     out = tmp_path / "gallery"
-    command = [sys.executable, "-m", "tagger", "gallery", "build", str(folder), "--out", str(out)]
-    process = subprocess.Popen(
-        [*command, "--no-map"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
-    )
-    # Its handler is there before the first picture is read.
-    while not (out / "building" / "lock").exists() and process.poll() is None:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
-    assert process.returncode == 130 and "the same command goes on" in err
+
+    def build(*program: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *program, "gallery", "build", str(folder), "--out", str(out)]
+        return subprocess.run(
+            [*command, "--no-map"], cwd=ROOT, env=environment, capture_output=True, text=True
+        )
+
+    ended = build("-c", INTERRUPTED)
+    assert ended.returncode == 130 and "the same command goes on" in ended.stderr
     assert not (out / "gallery.json").exists()
-    again = subprocess.run(
-        [*command, "--no-map"], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
+    again = build("-m", "tagger")
     assert again.returncode == 0 and again.stdout.startswith("440 pictures")
+    unchanged = re.search(r"(\d+) unchanged", again.stdout)
+    assert unchanged is not None and 0 < int(unchanged[1]) < 440
     assert len(open_gallery(out)) == 440 and not (out / "building").exists()
