@@ -166,6 +166,8 @@ def strengths(
     weights: npt.ArrayLike | None = None,
     *,
     alpha: float = ALPHA,
+    begin: Doubles | None = None,
+    tolerance: float = 1e-7,
 ) -> Doubles:
     """Fit Bradley-Terry strengths: what maximises the votes' probability.
 
@@ -184,6 +186,10 @@ def strengths(
         As so many votes each counts.
     alpha : float, above 0
         Of the prior.
+    begin : float64, shape [N], optional
+        Strengths near to those that are looked for.
+    tolerance : float
+        How exactly; see `tagger.head.minimise`.
 
     Returns
     -------
@@ -215,7 +221,8 @@ def strengths(
         gradient = np.bincount(left, pull, count) - np.bincount(right, pull, count)
         return float(value), gradient + 2 * alpha * theta
 
-    found = minimise(loss, np.zeros(count), iterations=500, tolerance=1e-7)
+    start = np.zeros(count) if begin is None else begin
+    found = minimise(loss, start, iterations=500, tolerance=tolerance)
     centred: Doubles = found - found.mean()
     return centred
 
@@ -245,14 +252,15 @@ def report(
     pairs = np.array([[number[b.left], number[b.right]] for b in counted], np.int64).reshape(-1, 2)
     outcomes = np.array([_OUTCOMES[b.choice] for b in counted], np.float64)
     decided = [b for b in kept if b.choice in ("left", "right")]
+    best = strengths(pairs, outcomes, len(names))
     return Report(
         votes=len(battles),
         voters=len({b.voter for b in battles}),
         choices=dict(Counter(b.choice for b in battles)),
-        standings=_standings(names, pairs, outcomes, rounds, seed, limit),
+        standings=_standings(names, best, pairs, outcomes, rounds, seed, limit),
         left=metrics.share([float(b.choice == "left") for b in decided]),
         duplicates=duplicates,
-        suspects=_suspects(counted, pairs, outcomes, len(names)),
+        suspects=_suspects(counted, best, pairs, outcomes),
     )
 
 
@@ -275,18 +283,31 @@ def _first_only(battles: Sequence[Battle]) -> tuple[list[Battle], int]:
     return kept, duplicates
 
 
+def _near(best: Doubles, pairs: Ints, outcomes: Doubles, weights: Doubles) -> Doubles:
+    """Strengths by most of the votes, or by other weights of them: not far from those by all.
+
+    Exact to about 0.01, which is little beside what a bootstrap's samples differ by.
+    """
+    return strengths(pairs, outcomes, len(best), weights, begin=best, tolerance=1e-4)
+
+
 def _standings(
-    names: list[str], pairs: Ints, outcomes: Doubles, rounds: int, seed: int, limit: int | None
+    names: list[str],
+    best: Doubles,
+    pairs: Ints,
+    outcomes: Doubles,
+    rounds: int,
+    seed: int,
+    limit: int | None,
 ) -> tuple[Standing, ...]:
     if not names:
         return ()
     count = len(names)
-    best = strengths(pairs, outcomes, count)
     # A bootstrap sample is the same votes with other weights.
     rng = np.random.default_rng(seed)
     even = np.full(len(pairs), 1 / len(pairs))
     drawn = [
-        strengths(pairs, outcomes, count, rng.multinomial(len(pairs), even).astype(np.float64))
+        _near(best, pairs, outcomes, rng.multinomial(len(pairs), even).astype(np.float64))
         for _ in range(rounds)
     ]
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0) if drawn else (best, best)
@@ -307,7 +328,7 @@ def _standings(
 
 
 def _suspects(
-    battles: list[Battle], pairs: Ints, outcomes: Doubles, count: int
+    battles: list[Battle], best: Doubles, pairs: Ints, outcomes: Doubles
 ) -> tuple[Suspect, ...]:
     own: dict[str, list[int]] = defaultdict(list)
     for n, battle in enumerate(battles):
@@ -323,8 +344,7 @@ def _suspects(
         if 2 * binomial_tail(max(lefts, len(rows) - lefts), len(rows)) < _UNLIKELY:
             reasons.append("one-sided")
         if place < _MOST_REFITS and len(own) > 1:
-            others = voters != voter
-            theirs = strengths(pairs[others], outcomes[others], count)
+            theirs = _near(best, pairs, outcomes, (voters != voter).astype(np.float64))
             gap = theirs[pairs[rows, 0]] - theirs[pairs[rows, 1]]
             # Only where the others have an opinion.
             known = np.abs(gap) > 0.1
