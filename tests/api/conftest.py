@@ -37,13 +37,15 @@ def client_of(services: Services) -> TestClient:
     return TestClient(Starlette(routes=routes(services)), raise_server_exceptions=False)
 
 
-@pytest.fixture
-def client(serve: Serve) -> TestClient:
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
     """A client of the API around a stand-in."""
-    return serve()
+    services = make_services()
+    yield client_of(services)
+    services.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy_client(toy_services: Services) -> TestClient:
     """A client of the API around the toy's model."""
     return client_of(toy_services)

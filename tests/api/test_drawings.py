@@ -61,6 +61,12 @@ def client(make: Make) -> TestClient:
     return make()
 
 
+@pytest.fixture(scope="module")
+def still(make: Make) -> TestClient:
+    """A client for all requests that are refused: they leave nothing behind."""
+    return make()
+
+
 def save(client: TestClient, label: str, who: dict[str, str] = ANN, **more: Any) -> dict[str, Any]:
     response = client.post(
         "/api/v1/drawings", json={"strokes": LEVEL, "label": label, **more}, headers=who
@@ -210,16 +216,16 @@ def test_where_there_is_no_recogniser_it_is_said() -> None:
 @pytest.mark.parametrize(
     "visitor", [None, "", "short", "a" * 65, "with space in the middle", "a" * 15 + "é", "../" * 8]
 )
-def test_who_does_not_say_who_they_are_is_refused(client: TestClient, visitor: str | None) -> None:
+def test_who_does_not_say_who_they_are_is_refused(still: TestClient, visitor: str | None) -> None:
     headers = {} if visitor is None else {"X-Visitor": visitor.encode("latin-1")}
     body = {"strokes": LEVEL, "label": "x"}
     for response in (
-        client.post("/api/v1/drawings", json=body, headers=headers),
-        client.get("/api/v1/drawings", headers=headers),
-        client.delete("/api/v1/drawings", headers=headers),
-        client.delete("/api/v1/drawings/x", headers=headers),
-        client.patch("/api/v1/drawings/x", json={"label": "x"}, headers=headers),
-        client.get("/api/v1/drawings/export", headers=headers),
+        still.post("/api/v1/drawings", json=body, headers=headers),
+        still.get("/api/v1/drawings", headers=headers),
+        still.delete("/api/v1/drawings", headers=headers),
+        still.delete("/api/v1/drawings/x", headers=headers),
+        still.patch("/api/v1/drawings/x", json={"label": "x"}, headers=headers),
+        still.get("/api/v1/drawings/export", headers=headers),
     ):
         check_problem(response, 401, "visitor-missing")
 
@@ -245,14 +251,12 @@ def test_who_does_not_say_who_they_are_is_refused(client: TestClient, visitor: s
         (b'{"strokes": [[[1], [2], [3], [4]]]}', 422, "strokes-out-of-range"),
     ],
 )
-def test_bodies_that_are_no_drawing(
-    client: TestClient, body: bytes, status: int, code: str
-) -> None:
+def test_bodies_that_are_no_drawing(still: TestClient, body: bytes, status: int, code: str) -> None:
     for url in ("/api/v1/recognise", "/api/v1/drawings"):
         if url.endswith("drawings") and body.startswith(b'{"strokes'):
             body = body[:-1] + b', "label": "x"}' if body.endswith(b"}") else body
         headers = {"content-type": "application/json", **ANN}
-        check_problem(client.post(url, content=body, headers=headers), status, code)
+        check_problem(still.post(url, content=body, headers=headers), status, code)
 
 
 @pytest.mark.parametrize(
@@ -276,26 +280,26 @@ def test_bodies_that_are_no_drawing(
     ],
 )
 def test_saves_that_make_no_sense(
-    client: TestClient, change: dict[str, Any], status: int, code: str
+    still: TestClient, change: dict[str, Any], status: int, code: str
 ) -> None:
     body = {"strokes": LEVEL, "label": "x", **change}
-    check_problem(client.post("/api/v1/drawings", json=body, headers=ANN), status, code)
-    assert client.get("/api/v1/drawings", headers=ANN).json()["total"] == 0
+    check_problem(still.post("/api/v1/drawings", json=body, headers=ANN), status, code)
+    assert still.get("/api/v1/drawings", headers=ANN).json()["total"] == 0
 
 
 @pytest.mark.parametrize(
     "kind",
     ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"],
 )
-def test_only_json_is_taken(client: TestClient, kind: str) -> None:
+def test_only_json_is_taken(still: TestClient, kind: str) -> None:
     for url, method in (("recognise", "POST"), ("drawings", "POST"), ("drawings/x", "PATCH")):
-        response = client.request(
+        response = still.request(
             method, f"/api/v1/{url}", content=b"{}", headers={"content-type": kind, **ANN}
         )
         check_problem(response, 415, "request-not-json")
 
 
-def test_too_large_a_body_is_refused_before_it_is_read(client: TestClient) -> None:
+def test_too_large_a_body_is_refused_before_it_is_read(still: TestClient) -> None:
     for url, method, most in (
         ("recognise", "POST", MAX_BODY),
         ("drawings", "POST", MAX_BODY),
@@ -303,19 +307,19 @@ def test_too_large_a_body_is_refused_before_it_is_read(client: TestClient) -> No
     ):
         headers = {"content-type": "application/json", **ANN}
         announced = {**headers, "content-length": str(most + 1)}
-        response = client.request(method, f"/api/v1/{url}", content=b"x", headers=announced)
+        response = still.request(method, f"/api/v1/{url}", content=b"x", headers=announced)
         check_problem(response, 413, "request-too-large")
     body = b'{"strokes": ' + b" " * MAX_BODY + b"[]}"
     headers = {"content-type": "application/json", "transfer-encoding": "chunked"}
-    response = client.post("/api/v1/recognise", content=iter([body]), headers=headers)
+    response = still.post("/api/v1/recognise", content=iter([body]), headers=headers)
     check_problem(response, 413, "request-too-large")
 
 
-def test_too_many_points_are_refused(client: TestClient) -> None:
+def test_too_many_points_are_refused(still: TestClient) -> None:
     long = [[[0] * 50_001, [0] * 50_001]]
-    check_problem(client.post("/api/v1/recognise", json={"strokes": long}), 413, "strokes-too-many")
+    check_problem(still.post("/api/v1/recognise", json={"strokes": long}), 413, "strokes-too-many")
     many = [[[0], [0]]] * 1001
-    check_problem(client.post("/api/v1/recognise", json={"strokes": many}), 413, "strokes-too-many")
+    check_problem(still.post("/api/v1/recognise", json={"strokes": many}), 413, "strokes-too-many")
 
 
 @pytest.mark.parametrize("setting", ["STALL_SECONDS", "UPLOAD_SECONDS"])
@@ -364,11 +368,11 @@ def test_a_flood_is_turned_away_and_nobody_else_is(make: Make) -> None:
         ("words?query=" + "a" * 65, "query"),
     ],
 )
-def test_parameters_that_make_no_sense(client: TestClient, url: str, field: str) -> None:
+def test_parameters_that_make_no_sense(still: TestClient, url: str, field: str) -> None:
     if url.startswith("recognise"):
-        response = client.post(f"/api/v1/{url}", json={"strokes": LEVEL})
+        response = still.post(f"/api/v1/{url}", json={"strokes": LEVEL})
     else:
-        response = client.get(f"/api/v1/{url}", headers=ANN)
+        response = still.get(f"/api/v1/{url}", headers=ANN)
     assert check_problem(response, 422, "request-invalid")["errors"][0]["field"] == field
 
 

@@ -132,19 +132,17 @@ ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path"), ADDRESSES)
 @pytest.mark.parametrize(
     "token",
     [None, "", "Bearer", "Bearer wrong", "Bearer a  secret", "Basic a secret", "Bearer a secre"],
 )
-def test_nobody_but_the_owner_may(
-    world: World, make: Make, method: str, path: str, token: str | None
-) -> None:
+def test_nobody_but_the_owner_may(world: World, make: Make, token: str | None) -> None:
     world.fill(*GOOD)
     client = make()
     headers = {} if token is None else {"Authorization": token}
-    answer = client.request(method, path, json={"kind": "refit"}, headers=headers)
-    check_problem(answer, 403, "owner-only")
+    for method, path in ADDRESSES:
+        answer = client.request(method, path, json={"kind": "refit"}, headers=headers)
+        check_problem(answer, 403, "owner-only")
     assert not (world.data / "tuning").exists()
 
 
