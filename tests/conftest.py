@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,10 +25,25 @@ hypothesis.settings.load_profile("tagger")
 REAL_BUNDLE = Path(__file__).resolve().parents[1] / "exported" / "illustration"
 
 
-def pytest_configure() -> None:
-    """Let the programs that tests start be interrupted: what a shell runs behind ignores that."""
+# Folders whose files take long: whoever runs several at a time begins with them.
+LONG = ("browser", "training")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # What a shell runs behind ignores interrupts, and so would the programs that tests start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Else pytest-xdist begins with the files of many tests, and the long ones are left to the end.
+    config.option.loadscopereorder = False
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many ``-n auto`` means: tests often wait, for a browser or a program."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(name) if (name := item.path.parent.name) in LONG else 9)
 
 
 @pytest.fixture(scope="session", autouse=True)
