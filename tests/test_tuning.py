@@ -641,7 +641,7 @@ def test_a_cancelled_training_ends_with_its_children(world: World, way: int) -> 
     tuning.cancel(id)
     run = finished(tuning, id)
     assert (run["state"], run["version"], run["error"]) == ("cancelled", None, None)
-    assert not any(map(alive, pids))
+    until(lambda: not any(map(alive, pids)))
     assert tuning.cancel(id)["state"] == "cancelled"
     assert learn(tuning)["state"] == "done"
     assert first(draw, "level") == ("level", False)
@@ -658,7 +658,7 @@ def test_a_run_can_be_cancelled_by_another_process(world: World) -> None:
     refused("tuning-busy", lambda: other.start("refit"))
     other.cancel(id)
     assert finished(other, id)["state"] == "cancelled"
-    assert not any(map(alive, pids))
+    until(lambda: not any(map(alive, pids)))
 
 
 def test_a_second_run_is_told_to_wait(world: World) -> None:
@@ -720,7 +720,7 @@ def test_a_server_that_ends_ends_its_run(world: World) -> None:
     _, tuning = world.start()
     id, pids = running(world, tuning, trainer.STUBBORN)
     world.close()
-    assert not any(map(alive, pids))
+    until(lambda: not any(map(alive, pids)))
     _, tuning = world.start()
     run = tuning.run(id)
     assert (run["state"], run["error"]) == ("failed", "stopped")

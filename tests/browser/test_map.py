@@ -304,7 +304,7 @@ def test_the_wheel_brings_nearer_what_is_under_it(open_map: Open, renderer: str)
     assert mapper.places() == pytest.approx(before, abs=0.5)
     # Out of sight is nothing: the way out ends, and the points stay in the window.
     mapper.page.mouse.move(x, y)
-    for _ in range(40):
+    for _ in range(15):
         mapper.page.mouse.wheel(0, 240)
     mapper.page.wait_for_function("Math.abs(map.pixels(20)[0] - map.pixels(19)[0]) < 80")
     mapper.drag((600.0, 300.0), (1250.0, 300.0))
