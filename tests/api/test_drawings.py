@@ -339,7 +339,7 @@ def test_a_body_that_stalls_gives_up_its_place(
 
 
 def test_a_flood_is_turned_away_and_nobody_else_is(make: Make) -> None:
-    client = make(live_rate=1)
+    client = make(live_rate=0.01)
     codes = [
         client.post("/api/v1/recognise", json={"strokes": LEVEL}, headers=ANN).status_code
         for _ in range(4)
