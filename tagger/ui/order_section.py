@@ -33,7 +33,8 @@ TEMPLATE = f"""
 <section class="od-drop" data-state="empty" data-label="drop">
   <div class="od-invite">
     {_STACK}
-    <strong data-word="invite"></strong>
+    <strong class="od-mouse" data-word="invite"></strong>
+    <strong class="od-touch" data-word="invite_touch"></strong>
     <span class="od-invite-more" data-word="invite_more"></span>
     <span class="od-invite-again" data-word="invite_again"></span>
   </div>

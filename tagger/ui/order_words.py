@@ -13,7 +13,8 @@ ORDER: Mapping[Language, Mapping[str, str]] = {
     "en": {
         "drop": "Pictures to put in order",
         "invite": "Drop pictures or a whole folder here",
-        "invite_more": "As many as you like: each gets a score, and they are put in order. "
+        "invite_touch": "Choose as many pictures as you like",
+        "invite_more": "Each gets a score, and they are put in order, however many they are. "
         "They are not kept.",
         "invite_again": "Add more: drop pictures, folders, or a table of ratings.",
         "choose": "Choose pictures",
@@ -102,8 +103,8 @@ ORDER: Mapping[Language, Mapping[str, str]] = {
     "ja": {
         "drop": "順に並べる画像",
         "invite": "画像やフォルダーをここにドロップ",
-        "invite_more": "何枚でもかまいません。それぞれに点数がつき、順に並びます。"
-        "画像は保存されません。",
+        "invite_touch": "画像を何枚でも選べます",
+        "invite_more": "何枚あっても、それぞれに点数がつき、順に並びます。画像は保存されません。",
         "invite_again": "画像、フォルダー、評価の表をドロップして追加できます。",
         "choose": "画像を選ぶ",
         "folder": "フォルダーを選ぶ",

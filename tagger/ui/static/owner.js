@@ -157,8 +157,15 @@ find('.ow-door').addEventListener('submit', async (event) => {
 });
 find('.ow-leave').addEventListener('click', () => {
   lock();
+  document.dispatchEvent(new CustomEvent('tagger:owner', { detail: { token: '' } }));
   tell(say('left'));
   tokenField.focus();
+});
+
+// The report on votes knows the same token: who is let in or locks there, is or does so here, too.
+document.addEventListener('tagger:owner', ({ detail }) => {
+  if (!detail.token && token) lock();
+  token = detail.token;
 });
 
 // --- drawing what is there ---------------------------------------------------------------------------

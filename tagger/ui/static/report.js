@@ -104,6 +104,7 @@ find('.rp-door').addEventListener('submit', async (event) => {
   }
   token = text;
   if (await look()) {
+    document.dispatchEvent(new CustomEvent('tagger:owner', { detail: { token } }));
     tokenField.value = '';
     tell(say('opened'));
     find('.rp-leave').focus({ preventScroll: true });
@@ -115,11 +116,14 @@ find('.rp-door').addEventListener('submit', async (event) => {
 find('.rp-leave').addEventListener('click', () => {
   keepToken('');
   lock();
-  document.dispatchEvent(new Event('tagger:owner'));
+  document.dispatchEvent(new CustomEvent('tagger:owner', { detail: { token: '' } }));
   tell(say('left'));
   tokenField.focus();
 });
 find('.rp-renew').addEventListener('click', async () => { if (await look()) tell(say('renewed')); });
+
+// The Draw tab's section knows the same token.
+document.addEventListener('tagger:owner', ({ detail }) => { if (token && !detail.token) lock(); });
 
 // --- the report --------------------------------------------------------------------------------------
 
