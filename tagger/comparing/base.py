@@ -62,8 +62,6 @@ class Base:
         The server's own, of that model.
     clock : callable
         Seconds, for the rates.
-    seed : int, optional
-        Of what is asked; by default chance.
     """
 
     def __init__(
@@ -76,7 +74,6 @@ class Base:
         explore: ExploreServices | None = None,
         draw: DrawServices | None = None,
         ranker: Ranker | None = None,
-        seed: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
@@ -96,7 +93,7 @@ class Base:
         self._opened: Pool | None = None
         self._owners = TokenBuckets(_GUESSES, 10 * _GUESSES, clock=clock)
         self._exports = Gate(1, 4, each=1, patience=60.0)
-        self._tastes = Tastes(tags, model, seed=seed)
+        self._tastes = Tastes(tags, model)
         self._draw = draw
         self._own_store: Store | None = None
 

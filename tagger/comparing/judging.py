@@ -77,12 +77,7 @@ class Judge:
 
     def to_dict(self, lang: str = "en") -> dict[str, str]:
         """JSON-ready: which one it is."""
-        # A file goes by its own name.
-        known = self.id != words.FILE or not self.name
-        return {
-            "id": self.id,
-            "label": words.label(self.id, self.name, lang) if known else self.name,
-        }
+        return {"id": self.id, "label": words.label(self.id, self.name, lang)}
 
     def scores(self, descriptions: Floats) -> Doubles:
         """Score pictures by their descriptions ``[N, D]``: float64, shape [N].

@@ -60,17 +60,15 @@ class Held:
         What is voted on.
     tags : TagList
         Of the model.
-    seed : int or None
-        Of what is asked; None for chance.
     """
 
-    def __init__(self, contributor: str, pool: Pool, tags: TagList, seed: int | None) -> None:
+    def __init__(self, contributor: str, pool: Pool, tags: TagList) -> None:
         self.contributor = contributor
         self.pool = pool
         self.lock = threading.RLock()
         # How many hold it now, or wait for it; guarded by the lock of all tastes.
         self.users = 0
-        self.rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng()
         self._tags = tags
         self._ready = False
         self.forget()
@@ -98,8 +96,9 @@ class Held:
         The command line may have, or another server.
         """
         written = store.taste_of(self.contributor)
-        count = store.count_votes(contributor=self.contributor)
-        if self._ready and (written, count) == (self._written, len(self.cast)):
+        stamp = len(self.cast), self.cast[-1].id if self.cast else ""
+        there = store.votes_stamp(self.contributor)
+        if self._ready and (written, there) == (self._written, stamp):
             return
         self._ready = False
         self.forget()
@@ -265,17 +264,12 @@ class Tastes:
         The model.
     limit : int
         How many are held; those that somebody works on are never dropped.
-    seed : int or None
-        Of what is asked.
     """
 
-    def __init__(
-        self, tags: TagList, model: ModelFacts, *, limit: int = HELD, seed: int | None = None
-    ) -> None:
+    def __init__(self, tags: TagList, model: ModelFacts, *, limit: int = HELD) -> None:
         self._tags = tags
         self._model = model
         self._limit = limit
-        self._seed = seed
         self._lock = threading.Lock()
         self._held: OrderedDict[str, Held] = OrderedDict()
 
@@ -294,7 +288,7 @@ class Tastes:
         with self._lock:
             held = self._held.get(contributor)
             if held is None:
-                held = Held(contributor, pool, self._tags, self._seed)
+                held = Held(contributor, pool, self._tags)
                 self._held[contributor] = held
             self._held.move_to_end(contributor)
             held.users += 1

@@ -102,7 +102,9 @@ class Voting(Base):
         if ids[0] == ids[1]:
             raise PreferenceError("vote-pair-invalid")
         with self._tastes.of(contributor, pool, self.store) as held:
-            held.check_room()
+            # What is there already is said to be, whether or not there is room for more.
+            if given.key is None or self.store.receipt(contributor, given.key) is None:
+                held.check_room()
             numbers = [
                 side if type(side) is int else held.guest(id, row)
                 for side, id, row in zip(sides, ids, rows, strict=True)

@@ -32,8 +32,8 @@ _OTHER = (
 
 
 def label(id: str, name: str = "", lang: str = "en") -> str:
-    """What to call a ranker, by its id or, if that is unknown, by its own name."""
-    if id in _RANKERS:
+    """What to call a ranker: by its id; a file, and what is unknown, by its own name."""
+    if id in _RANKERS and not (id == FILE and name):
         return _RANKERS[id][lang == "ja"][0]
     return name or id
 
