@@ -76,6 +76,12 @@ class VoteStore(Base):
         rows = [self._vote_row(new) for new in many]
         return self.database.write(lambda connection: _insert(connection, rows))
 
+    def receipt(self, contributor: str | None, key: str) -> SavedVote | None:
+        """What :meth:`save_vote` answers to a vote that is sent again; None if it would be new."""
+        row = {"uid": self._vote_id(contributor, key), "created": now()}
+        with self.database.read() as connection:
+            return next(_known(connection, [row]), None)
+
     def get_vote(self, id: str) -> KeptVote | None:
         """One vote; None if there is none, or no more."""
         if not fits_id(id):
@@ -113,6 +119,18 @@ class VoteStore(Base):
         query = _VOTES.where(_r.c.consent, ~own, *conditions).order_by(_r.c.seq).limit(limit)
         with self.database.read() as connection:
             return [_vote(row) for row in connection.execute(query)]
+
+    def votes_stamp(self, contributor: str) -> tuple[int, str]:
+        """How many votes of a contributor there are, and the newest one's id.
+
+        Another one after every change of what :meth:`votes_of` gives.
+        """
+        mine = sa.and_(_r.c.kind == KIND, _r.c.contributor == contributor)
+        newest = sa.select(_r.c.uid).where(mine).order_by(_r.c.seq.desc()).limit(1)
+        query = sa.select(sa.func.count(), newest.scalar_subquery()).where(mine)
+        with self.database.read() as connection:
+            count, uid = connection.execute(query).one()
+        return int(count), uid or ""
 
     def count_votes(self, *, consented_only: bool = False, contributor: str | None = None) -> int:
         """How many votes there are; of all contributors unless one is given."""
@@ -187,13 +205,16 @@ class VoteStore(Base):
 
     # --- parts ----------------------------------------------------------------------------------
 
+    def _vote_id(self, contributor: str | None, key: str) -> str:
+        return self._hash("vote key", contributor or "", key)
+
     def _vote_row(self, new: NewVote) -> dict[str, Any]:
         """Check a vote; all that is written of it, but for the number."""
         check_vote(new)
         if new.id is not None:
             uid = new.id
         elif new.key is not None:
-            uid = self._hash("vote key", new.contributor or "", new.key)
+            uid = self._vote_id(new.contributor, new.key)
         else:
             uid = secrets.token_hex(16)
         return {

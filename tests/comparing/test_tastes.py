@@ -295,9 +295,15 @@ def test_what_another_program_changes_is_learnt_at_once(compare: CompareServices
     Person(compare).vote(5)
     compare.edit(VISITOR, "red", 0.5)
     contributor = compare.store.contributor_of(VISITOR)
-    (first, *_) = compare.store.votes_of(contributor)
+    (first, second, *_) = compare.store.votes_of(contributor)
     compare.store.delete_vote(first.id, by=None, owner=True)
     assert compare.taste(VISITOR)["count"] == 4 == compare.votes(VISITOR)["total"]
+    # As many as before, but others.
+    compare.store.delete_vote(second.id, by=None, owner=True)
+    added = compare.store.save_vote(
+        NewVote(second.right, second.left, "tie", contributor=contributor)
+    )
+    assert compare.votes(VISITOR, limit=1)["votes"][0]["id"] == added.id
     compare.store.keep_taste(contributor, None)
     assert not any(word["edited"] for word in compare.taste(VISITOR)["words"])
     compare.store.withdraw(contributor, "vote")

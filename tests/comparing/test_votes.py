@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tagger.comparing import CompareServices
+from tagger.comparing import CompareServices, tastes
 from tagger.errors import PreferenceError, TaggerError
 from tests import galleries
 from tests.comparing.conftest import Make
@@ -112,6 +112,18 @@ def test_a_vote_that_is_sent_again_counts_once_even_after_it_was_taken_back(make
     compare.undo(VISITOR, first["id"])
     late = compare.vote(VISITOR, ballot)
     assert late["duplicate"] and late["count"] == 0 == compare.votes(VISITOR)["total"]
+
+
+def test_the_last_vote_that_there_is_room_for_may_be_sent_again(
+    compare: CompareServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tastes, "MAX_VOTES", 1)
+    ballot = {"left": 1, "right": 2, "choice": "left", "key": "k1"}
+    first = compare.vote(VISITOR, ballot)
+    again = compare.vote(VISITOR, ballot)
+    assert (again["id"], again["duplicate"], again["count"]) == (first["id"], True, 1)
+    assert code_of(lambda: compare.vote(VISITOR, {**ballot, "key": "k2"})) == "vote-too-many"
+    assert compare.votes(VISITOR)["total"] == 1
 
 
 def test_a_repeat_is_believed_once_and_only_of_a_pair_that_was_asked(
