@@ -161,8 +161,6 @@ function createGrid({ list, fill, open }) {
       stop(index);
       tiles.get(item)?.button.focus({ preventScroll: true });
     },
-    /** Whether the browser can show the picture of an item, as far as it has tried. */
-    get drawn() { return tiles.size; },
   };
   return grid;
 }
