@@ -99,7 +99,9 @@ def add_routes(app: FastAPI, services: Services) -> None:
         A taste is `ready` after some votes of `X-Visitor`.
         """
         service, who, chosen = comparing(), visitor_of(visitor), lang or language(request)
-        return answer(await in_thread(lambda: service.rankers(who, chosen)), chosen)
+        client = client_of(request)
+        data = await in_thread(lambda: service.rankers(who, chosen, client=client))
+        return answer(data, chosen)
 
     @app.post(
         "/v1/compare",
@@ -236,11 +238,11 @@ def add_routes(app: FastAPI, services: Services) -> None:
 
         Says the same as `POST v1/rank` of all of them at once; null of fewer than two.
         """
-        service = comparing()
+        service, client = comparing(), client_of(request)
         body = await read_json_body(request, _MAX_ROWS)
 
         def work() -> Any:
-            return service.evaluate(parse_json_object(body).get("pictures"))
+            return service.evaluate(parse_json_object(body).get("pictures"), client=client)
 
         return answer(await in_thread(work))
 
@@ -332,8 +334,12 @@ def add_routes(app: FastAPI, services: Services) -> None:
     ) -> Response:
         """List the visitor's votes, newest first."""
         service, who, chosen = comparing(), known_visitor(visitor), lang or language(request)
-        data = await in_thread(lambda: service.votes(who, offset=offset, limit=limit, lang=chosen))
-        return answer(data, chosen)
+        client = client_of(request)
+
+        def work() -> dict[str, Any]:
+            return service.votes(who, offset=offset, limit=limit, lang=chosen, client=client)
+
+        return answer(await in_thread(work), chosen)
 
     @app.delete(
         "/v1/votes",
@@ -506,13 +512,13 @@ def add_routes(app: FastAPI, services: Services) -> None:
         responses=models.PROFILE_RESPONSES,
         operation_id="taste_profile",
     )
-    async def profile(visitor: Visitor = None) -> Response:
+    async def profile(request: Request, visitor: Visitor = None) -> Response:
         """Some kilobytes of JSON, bound to the model: it scores pictures wherever that model is.
 
         It holds the visitor's votes as numbers, but no picture, and no name of one.
         """
-        service, who = comparing(), known_visitor(visitor)
-        data = await in_thread(lambda: service.profile(who))
+        service, who, client = comparing(), known_visitor(visitor), client_of(request)
+        data = await in_thread(lambda: service.profile(who, client=client))
         headers = {
             "Cache-Control": "no-store",
             "Content-Disposition": 'attachment; filename="taste.json"',

@@ -28,7 +28,7 @@ MAX_WEIGHT = 10.0
 MAX_MILLISECONDS = 2**31 - 1
 #: Bytes of the description of a voter's own picture, and of what is kept of a taste.
 MAX_OWN = 2**17
-MAX_TASTE = 2**23
+MAX_TASTE = 2**22
 
 _OWN = re.compile(r"own:[0-9a-f]{32}")
 _RANKER_LENGTH = 64

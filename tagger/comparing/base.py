@@ -34,6 +34,9 @@ PAGE = 200
 _CROWD = 4.0
 _SECONDS = 10.0
 PICTURE, LOOK, VOTE, LEARN, EXPORT = 10.0, 2.0, 4.0, 8.0, 100.0
+# And what is sent, since it is learnt from or kept: each KiB of a taste, each description or
+# rating.
+KIB, ROW = 1.0, 0.01
 # Wrong tokens of an owner that one address may send in a second; at once, ten times as many.
 _GUESSES = 2.0
 _MAX_VISITOR = 200

@@ -11,7 +11,7 @@ import numpy as np
 
 from tagger.comparing.judging import shown_name
 from tagger.errors import PreferenceError
-from tagger.preference import Profile, Ranker, Space, Taste, Vote
+from tagger.preference import Pair, Profile, Ranker, Space, Taste, Vote
 from tagger.preference import profiles as saved
 from tagger.preference.ranker import read_json
 from tagger.tags import TagList
@@ -134,7 +134,8 @@ def read_file(data: Any, space: Space, tags: TagList) -> Kept:
     _check(profile)
     taste = Taste.from_profile(profile, space)
     edits = {tags[tag].name: weight for tag, weight in taste.edits.items()}
-    return Kept(shown_name(begun) or "?" if begun else None, edits=edits, profile=profile)
+    needed = _needed(profile, space)
+    return Kept(shown_name(begun) or "?" if begun else None, edits=edits, profile=needed)
 
 
 def to_file(taste: Taste, begun_from: str | None) -> bytes:
@@ -157,6 +158,27 @@ def _begin(ranker: Ranker, space: Space) -> Profile:
     if np.abs(weights).max() > _MOST_WEIGHT:
         raise PreferenceError("ranker-damaged")
     return Profile(replace(ranker, weights=weights.astype(np.float32), slope=1.0), space="")
+
+
+def _needed(profile: Profile, space: Space) -> Profile:
+    """Leave out of a file what no taste is made of: strangers' files are not to fill the disk.
+
+    What is kept of the largest one are the votes that a taste may have, and the pictures of the
+    voter's own that these name: 3.5 MB. Edits are kept by the tags' names.
+    """
+    ranker = replace(profile.ranker, facts={})
+    if profile.space != space.hash or profile.guests.shape[1] != space.components:
+        return Profile(ranker, space="")
+    pairs = [vote.pair for vote in profile.votes]
+    named = sorted({n for pair in pairs for n in (pair.left, pair.right) if n < 0}, reverse=True)
+    # As numbers of guests, in which there are no gaps.
+    new = {number: -place for place, number in enumerate(named, 1)}
+    votes = tuple(
+        replace(vote, pair=Pair(new.get(p.left, p.left), new.get(p.right, p.right), p.kind))
+        for vote, p in zip(profile.votes, pairs, strict=True)
+    )
+    guests = profile.guests[[-1 - number for number in named]]
+    return replace(profile, ranker=ranker, votes=votes, guests=guests, edits={})
 
 
 def _check(profile: Profile) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tagger.comparing import keeping, words
-from tagger.comparing.base import LEARN, PAGE, VOTE, Base
+from tagger.comparing.base import KIB, LEARN, PAGE, VOTE, Base
 from tagger.comparing.judging import shown_name
 from tagger.comparing.keeping import Kept
 from tagger.comparing.pool import Pool
@@ -105,9 +105,11 @@ class Learning(Base):
             tell = self._told(pool, held, lang)
         return tell()
 
-    def profile(self, visitor: str) -> bytes:
+    def profile(self, visitor: str, *, client: str | None = "") -> bytes:
         """A visitor's taste as a file: JSON of some kilobytes."""
-        with self._held(visitor, self.pool()) as held:
+        pool = self.pool()
+        self._admit(LEARN, client)
+        with self._held(visitor, pool) as held:
             return keeping.to_file(held.taste, held.kept.begun_from)
 
     def load(
@@ -128,7 +130,8 @@ class Learning(Base):
             As :meth:`taste`.
         """
         pool = self.pool()
-        self._admit(LEARN, client)
+        size = len(data) if isinstance(data, bytes) else 0
+        self._admit(LEARN + KIB * size / 1024, client)
         kept = keeping.read_file(_parsed(data), pool.space, self.tags)
         return self._replace(visitor, pool, lambda held: kept, lang)
 

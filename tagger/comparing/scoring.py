@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.comparing import descriptions, ranking, words
-from tagger.comparing.base import LOOK, PICTURE, Base
+from tagger.comparing.base import LOOK, PICTURE, ROW, Base
 from tagger.comparing.judging import Judge
 from tagger.comparing.looking import description_of, seen_of
 from tagger.comparing.pool import Pool
@@ -36,9 +36,12 @@ class _Side:
 class Scoring(Base):
     """The part that judges pictures."""
 
-    def rankers(self, visitor: str = "", lang: str = "en") -> dict[str, Any]:
+    def rankers(
+        self, visitor: str = "", lang: str = "en", *, client: str | None = ""
+    ) -> dict[str, Any]:
         """JSON-ready: what pictures can be scored by; see ``GET /rankers``."""
         self.start()
+        self._admit(LOOK, client)
         pool = self._opened
         own = self._own
         shown = []
@@ -247,7 +250,8 @@ class Scoring(Base):
         TaggerError
             ``compare-stale``, if there is another model by now.
         """
-        self._admit(LOOK, client)
+        count = len(texts) if isinstance(texts, list) else 0
+        self._admit(LOOK + ROW * count, client)
         if model != self.model.hash:
             raise RequestError("compare-stale")
         judge = self._judge(ranker, profile, visitor)
@@ -260,12 +264,15 @@ class Scoring(Base):
             "model": self.model.to_dict(),
         }
 
-    def evaluate(self, rows: Any) -> dict[str, Any] | None:
+    def evaluate(self, rows: Any, *, client: str | None = "") -> dict[str, Any] | None:
         """JSON-ready: how well scores keep the order of ratings; see `tagger.comparing.ranking`.
 
         Parameters
         ----------
         rows : list of dict
             ``{"score": number, "rating": number}`` of each picture, as somebody sent them.
+        client : str or None
+            As in :meth:`compare`.
         """
+        self._admit(LOOK + ROW * (len(rows) if isinstance(rows, list) else 0), client)
         return ranking.evaluate(ranking.check_rows(rows))

@@ -166,13 +166,20 @@ class Voting(Base):
                 held.remove(cast, kept)
 
     def votes(
-        self, visitor: str, *, offset: int = 0, limit: int = 50, lang: str = "en"
+        self,
+        visitor: str,
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        lang: str = "en",
+        client: str | None = "",
     ) -> dict[str, Any]:
         """JSON-ready: a page of a visitor's own votes, newest first.
 
         Pictures that are not of the gallery, or no more, are None.
         """
         pool = self.pool()
+        self._admit(VOTE, client)
         with self._held(visitor, pool) as held:
             cast = held.cast[::-1]
         begin = max(0, offset)

@@ -312,6 +312,11 @@ def test_who_sends_too_much_is_turned_away_and_nobody_else(
     files = [(str(n), picture(RED)) for n in range(5)]
     assert len(compare.rank(files, client="192.0.2.3")["pictures"]) == 5
     assert code_of(lambda: compare.rank(files, client="192.0.2.3")) == "too-fast"
+    # What is large costs more.
+    compare.load(VISITOR, compare.profile(VISITOR) + b" " * 40_000, client="192.0.2.4")
+    assert code_of(lambda: compare.profile(VISITOR, client="192.0.2.4")) == "too-fast"
+    compare.evaluate([{}] * 4_000, client="192.0.2.5")
+    assert code_of(lambda: compare.evaluate([], client="192.0.2.5")) == "too-fast"
 
 
 def test_the_shipped_ranker_scores_the_shipped_models_descriptions(real_bundle: Path) -> None:

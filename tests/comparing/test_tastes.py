@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tagger.preference import Profile, Ranker, blend
 from tests import galleries
 from tests.comparing.conftest import Make
 from tests.comparing.made import OTHER, VISITOR, Person, check_same, redness, scores, write_ranker
+from tests.fakes import picture
 
 
 def code_of(work: Callable[[], object]) -> str:
@@ -109,6 +111,26 @@ def test_a_saved_taste_goes_on_where_it_was_for_somebody_else_too(make: Make) ->
     for id in more.ids:
         compare.undo(OTHER, id)
     check_same(scores(compare, OTHER), before)
+
+
+def test_of_a_file_only_what_its_votes_need_is_kept(make: Make) -> None:
+    compare = make()
+    for colour in ((240, 10, 10), (10, 240, 10)):
+        compare.vote(VISITOR, {"left": picture(colour), "right": 2, "choice": "left"})
+    saved = Profile.from_dict(json.loads(compare.profile(VISITOR)))
+    # The first picture is of no vote any more, and there is much that nobody needs.
+    guests = np.concatenate([saved.guests, np.ones((900, saved.guests.shape[1]), np.float32)])
+    ranker = replace(saved.ranker, facts={"notes": "x" * 60_000})
+    edits = {tag: 0.5 for tag in range(10_000, 20_000)}
+    large = replace(saved, votes=saved.votes[1:], guests=guests, ranker=ranker, edits=edits)
+    text = json.dumps(large.to_dict()).encode()
+    assert compare.load(OTHER, text)["count"] == 1
+    kept = compare.store.taste_of(compare.store.contributor_of(OTHER))
+    assert kept is not None and len(text) > 200_000 > 4_000 > len(kept)
+    after = scores(compare, OTHER)
+    compare.undo(VISITOR, compare.votes(VISITOR)["votes"][-1]["id"])
+    check_same(scores(compare), after)
+    check_same(scores(make(), OTHER), after)
 
 
 def test_a_vote_taken_back_goes_from_the_taste_that_was_saved_and_loaded_too(make: Make) -> None:
