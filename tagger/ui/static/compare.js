@@ -63,6 +63,12 @@ consentBox.addEventListener('change', () => {
   } catch { /* it holds as long as the page lives */ }
 });
 const consent = () => consentBox.checked;
+let byHand = false; // by a pointer: the keys then belong to what is below, not to what was clicked
+element.addEventListener('pointerdown', () => { byHand = true; });
+element.addEventListener('keydown', () => { byHand = false; });
+consentBox.addEventListener('click', () => {
+  if (byHand) part('vote').focus({ preventScroll: true });
+});
 
 const choice = createRankerChoice(find('.cp-ranker'), find('.cp-ranker-file'), {
   source,
@@ -106,6 +112,7 @@ const voting = createVoting({
   source,
   consent,
   voted: () => learnt.refresh(),
+  awake,
   told,
   failed,
   open: openPicture,
@@ -178,9 +185,6 @@ function openSection(name, { focus = false } = {}) {
   if (begun) opening[name]?.();
   if (focus) part(name)?.focus({ preventScroll: true });
 }
-let byHand = false; // chosen by a pointer: the arrow keys then belong to what has opened
-find('.cp-sections').addEventListener('pointerdown', () => { byHand = true; });
-find('.cp-sections').addEventListener('keydown', () => { byHand = false; });
 find('.cp-sections').addEventListener('change', (event) => openSection(event.target.value, { focus: byHand }));
 find('.cp-sections').addEventListener('click', (event) => {
   if (byHand && event.target.matches('input')) part(section)?.focus({ preventScroll: true });
@@ -271,18 +275,22 @@ function giveAll(files, first) {
 
 // --- the beginning -----------------------------------------------------------------------------------
 
-let begun = false;
-/** Nothing is asked for before somebody looks: other tabs come first. */
-async function begin() {
-  if (begun) return;
-  begun = true;
-  voting.begin();
+/** Look at all that is shown beside the pair. */
+async function awake() {
   try {
     await lookAround();
   } catch (error) {
     if (!(error instanceof Refusal)) throw error; // pairs say what is wrong
   }
-  opening[section]?.();
+  await opening[section]?.();
+}
+let begun = false;
+/** Nothing is asked for before somebody looks: other tabs come first. */
+function begin() {
+  if (begun) return;
+  begun = true;
+  voting.begin();
+  awake();
 }
 document.documentElement.dataset.compare = section;
 element.dataset.section = section;

@@ -93,10 +93,10 @@ function createVoteQueue({ vote, undo, extras, arrived, refused, changed }) {
     get idle() { return !items.length; },
     /** Whether the last attempt failed. */
     get stuck() { return stuck; },
-    /** A vote: what the server is to be told; returns its item. */
-    add: (body) => {
+    /** A vote: what the server is to be told, and the pair that it is on; returns its item. */
+    add: (body, pair) => {
       const key = randomKey();
-      return add({ key, at: Date.now(), body: { ...body, key }, id: null, of: null, sent: false });
+      return add({ key, at: Date.now(), body: { ...body, key }, pair, id: null, of: null, sent: false });
     },
     /** Take a vote back: one that never left is forgotten here. */
     takeBack(item) {

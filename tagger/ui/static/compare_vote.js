@@ -4,17 +4,18 @@
  * behind the visitor's back; what the server expected of it is told a moment later.
  */
 const PAIRS_AHEAD = 3;
+const MOST_PENDING = 50; // that the server is told of
 const LOOK_AGAIN = 1_500; // milliseconds between two looks at a gallery that is being made ready
 const MOST_BROKEN = 3; // pairs in a row whose pictures do not come
 const SURE = 0.55; // an answer that was given more than this was expected
 const LONGEST = 3_600_000; // milliseconds; who comes back after an hour has not thought for so long
 
 /**
- * `places` holds the elements, `here()` tells whether the pair can be seen. `voted()` follows every
- * vote that the server keeps or takes back, `told(text)` is for those who hear the page, `failed(error)` shows what
- * is wrong, `open(brief)` leads to a picture.
+ * `places` holds the elements. `voted()` follows every vote that the server keeps or takes back,
+ * `awake()` the first pairs of a gallery that was not ready before; `told(text)` is for those who hear
+ * the page, `failed(error)` shows what is wrong, `open(brief)` leads to a picture.
  */
-function createVoting({ places, source, consent, voted, told, failed, open }) {
+function createVoting({ places, source, consent, voted, awake, told, failed, open }) {
   let pairs = []; // the first one is shown
   let past = []; // votes of this page, each with its pair, the latest last
   let hash = '';
@@ -119,6 +120,7 @@ function createVoting({ places, source, consent, voted, told, failed, open }) {
     clearTimeout(timer);
     try {
       take(await source.next(PAIRS_AHEAD + 1, pairs));
+      if (state === 'starting') awake();
       if (state !== 'ready') state = 'loading';
       if (pairs.length) show();
       else setState('none', say('pair_none'));
@@ -128,7 +130,7 @@ function createVoting({ places, source, consent, voted, told, failed, open }) {
         setState('none', say('pair_none'));
       } else if (error.again && error.code && state !== 'ready') {
         // It answers, but not with pairs yet.
-        setState('starting', say('pair_starting'));
+        setState('starting', error.code === 'compare-loading' ? say('pair_starting') : error.message);
         timer = setTimeout(load, LOOK_AGAIN);
       } else if (!pairs.length) {
         setState('failed', error.message || say('pair_failed'), true);
@@ -182,7 +184,7 @@ function createVoting({ places, source, consent, voted, told, failed, open }) {
     undo: source.undo,
     extras: () => ({
       pending: [...pairs, ...queue.waiting.filter(({ sent }) => !sent).map(({ pair }) => pair)]
-        .map(({ left, right, kind }) => [left.number, right.number, kind]),
+        .slice(0, MOST_PENDING).map(({ left, right, kind }) => [left.number, right.number, kind]),
       next: Math.max(0, PAIRS_AHEAD + 1 - pairs.length),
     }),
     arrived(item, answer) {
@@ -218,8 +220,7 @@ function createVoting({ places, source, consent, voted, told, failed, open }) {
       hash, left: pair.left.number, right: pair.right.number, choice, kind: pair.kind,
       milliseconds: Math.min(LONGEST, Math.round(performance.now() - shownAt)),
       consent: consent(), ranker: 'taste',
-    });
-    item.pair = pair;
+    }, pair);
     past.push(item);
     pairs.shift();
     show();
