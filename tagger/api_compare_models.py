@@ -32,7 +32,7 @@ class RankerChoice(RankerName):
 class GalleryState(BaseModel):
     """The pictures that are voted on."""
 
-    status: str = Field(description="ready, loading, failed or empty.")
+    status: str = Field(description="ready, loading, computing, failed, empty or off.")
     hash: str | None
     count: int
 
@@ -287,7 +287,7 @@ class ReportResponse(BaseModel):
     left: Interval = Field(description="Share of the left picture: 0.5 is no bias.")
     duplicates: int
     suspects: list[Suspect]
-    hash: str = Field(description="Of the gallery that the pictures' numbers are of.")
+    hash: str | None = Field(description="Of the gallery that the pictures' numbers are of.")
 
 
 # --- what is sent --------------------------------------------------------------------------------

@@ -294,7 +294,7 @@ def _withdraw(options: argparse.Namespace) -> int:
         if not count:
             print("There are no such drawings.", file=sys.stderr)
             return SOME_FAILED
-        if not options.yes and not agreed(count):
+        if not options.yes and not agreed(count, "drawings"):
             return FAILED
         if options.ids:
             for id in options.ids:
@@ -305,10 +305,10 @@ def _withdraw(options: argparse.Namespace) -> int:
     return OK
 
 
-def agreed(count: int) -> bool:
+def agreed(count: int, what: str) -> bool:
     """Ask whether so many records may be removed."""
     if not sys.stdin.isatty():
-        print("tagger: say --yes to remove drawings for good", file=sys.stderr)
+        print(f"tagger: say --yes to remove {what} for good", file=sys.stderr)
         return False
-    answer = input(f"Remove {count:,} drawings for good? [y/N] ")
+    answer = input(f"Remove {count:,} {what} for good? [y/N] ")
     return answer.strip().lower() in ("y", "yes")

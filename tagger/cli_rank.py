@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from tagger.cli_inputs import Item, collect, interrupt_asked, whole
-from tagger.errors import PreferenceError, RequestError, TaggerError
+from tagger.errors import PreferenceError, TaggerError
 from tagger.safetext import csv_text, file_stem
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def _judge(reference: str, model: str) -> Judge:
     from tagger.comparing.judging import Judge
     from tagger.preference.ranker import MAX_BYTES, read_json
 
-    path = Path(reference)
+    path = Path(reference).expanduser()
     try:
         with (path / "ranker.json" if path.is_dir() else path).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -267,7 +267,7 @@ def _score(
 ) -> int:
     """Score the pictures as they come; how many could be."""
     from tagger.cli_output import Progress
-    from tagger.preference import describe
+    from tagger.comparing.looking import description_of
 
     shown = sys.stderr.isatty() and not options.quiet
     # The names are gone through twice and never kept: there may be millions.
@@ -285,12 +285,8 @@ def _score(
             if outcome.result is None:
                 error = outcome.error or TaggerError("internal")
                 problems.append((str(item.path), error.message(options.lang)))
-            elif outcome.result.embedding is None:
-                raise RequestError("index-no-embedding")
             else:
-                seen = outcome.result
-                row = describe(outcome.result.embedding[None], seen.probabilities[None])
-                score = float(judge.scores(row)[0])
+                score = float(judge.scores(description_of(outcome.result)[None])[0])
                 rating = ratings.take(item, score, problems) if ratings is not None else None
                 order.add(Scored(score, count, item.path, rating))
                 count += 1

@@ -268,7 +268,7 @@ def _withdraw(options: argparse.Namespace) -> int:
         if not count and (options.ids or store.taste_of(whose) is None):
             print("There are no such votes.", file=sys.stderr)
             return SOME_FAILED
-        if not options.yes and not agreed(count):
+        if not options.yes and not agreed(count, "votes"):
             return FAILED
         if options.ids:
             for id in options.ids:

@@ -719,10 +719,10 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
     ),
     "ratings-table-invalid": (
         422,
-        "The ratings cannot be read. Send a CSV file in UTF-8 with the columns `file` and "
-        "`rating`, or an object of names and numbers.",
-        "評価を読み取れません。`file`列と`rating`列のあるUTF-8のCSVファイルか、"
-        "名前と数値のオブジェクトを送ってください。",
+        "The ratings cannot be read. Use a CSV file in UTF-8 with the columns `file` and "
+        "`rating`; over the API, a JSON object of names and numbers will do, too.",
+        "評価を読み取れません。`file`列と`rating`列のあるUTF-8のCSVファイルにしてください。"
+        "APIでは、名前と数値のJSONオブジェクトも使えます。",
     ),
     "rating-invalid": (
         422,
@@ -738,18 +738,26 @@ MESSAGES: dict[str, tuple[int, str, str]] = {
         503,
         "There are no pictures to vote on here: this server has no gallery. Build one "
         "(`python -m tagger gallery build`), and set TAGGER_GALLERY to its folder.",
-        "このサーバーには投票できるギャラリーがありません。`python -m tagger gallery build`で"
+        "このサーバーには投票に使うギャラリーがありません。`python -m tagger gallery build`で"
         "作成し、TAGGER_GALLERYにそのフォルダーを設定してください。",
+    ),
+    "compare-no-judge": (
+        503,
+        "Nothing judges pictures here: this server has neither a ranker nor a gallery to vote on. "
+        "Send a ranker or a saved taste as a file.",
+        "このサーバーにはランカーも投票に使うギャラリーもないため、画像に点数を付けられません。"
+        "ランカーか保存した好みのファイルを送ってください。",
     ),
     "compare-loading": (
         503,
         "The pictures to vote on are not ready yet. Try again in a few seconds.",
-        "投票する画像を準備しています。数秒後にもう一度お試しください。",
+        "投票に使う画像を準備しています。数秒後にもう一度お試しください。",
     ),
     "compare-stale": (
         409,
-        "The pictures to vote on have changed meanwhile. Load the page again.",
-        "投票する画像が更新されました。ページを読み込み直してください。",
+        "The gallery or the model has changed meanwhile. Load the page again, and send your own "
+        "pictures once more.",
+        "ギャラリーかモデルが更新されました。ページを読み込み直し、自分の画像はもう一度送ってください。",
     ),
     "compare-no-ranker": (
         404,

@@ -108,8 +108,8 @@ class Settings(BaseSettings):
         Where drawings and votes are collected: ``sqlite:///FILE`` or
         ``postgresql://USER:PASSWORD@HOST/NAME``; empty for a file in `data_dir`.
     hub_dataset : str
-        Dataset repository on the Hugging Face Hub, ``owner/name``, to which consenting drawings
-        are pushed; empty for none.
+        Dataset repository on the Hugging Face Hub, ``owner/name``, to which drawings and votes
+        given with consent are pushed; empty for none.
     hub_token : secret str
         A token that may write there; empty for no pushes.
     owner_token : secret str

@@ -138,7 +138,7 @@ def test_out_of_one_collection_and_into_another(
 def test_withdrawal(run: Run, store: Store) -> None:
     me, you = fill(store)
     code, _, err = run("withdraw", "--contributor", you)
-    assert code == 2 and "--yes" in err
+    assert code == 2 and "--yes to remove votes" in err
     code, out, _ = run("withdraw", "--contributor", you, "--yes")
     assert code == 0 and "Votes removed: 24." in out
     one = store.votes_of(me)[0].id

@@ -215,6 +215,8 @@ class Base:
         own = self._own
         if own is not None and ranker in ("", own.id):
             return own
+        if not ranker and self._pool_if_any() is None:
+            raise TaggerError("compare-no-judge")
         if ranker in ("", words.TASTE):
             with self._held(visitor, self.pool()) as held:
                 return Judge.of_taste(held.taste)

@@ -127,7 +127,8 @@ def lead(services: Services, lang: Language) -> str:
     there = {
         "draw": services.draw is not None,
         "explore": services.explore is not None,
-        "compare": services.compare is not None,
+        # Votes are on the gallery's pictures.
+        "compare": services.compare is not None and services.explore is not None,
     }
     deeds = [words["do_tag"], *(words[f"do_{tab}"] for tab, shown in there.items() if shown)]
     if len(deeds) == 1:

@@ -130,6 +130,15 @@ def test_without_a_gallery_files_are_compared_and_nothing_is_voted_on(make: Make
     assert compare.withdraw(VISITOR) == {"deleted": 0}
 
 
+def test_without_a_ranker_and_a_gallery_files_judge(make: Make) -> None:
+    compare = make(gallery="none", ranker="none")
+    assert compare.rankers()["rankers"] == []
+    assert code_of(lambda: compare.compare(picture(RED), picture(BLUE))) == "compare-no-judge"
+    assert code_of(lambda: compare.rank([("a", picture(RED))])) == "compare-no-judge"
+    answer = compare.compare(picture(RED), picture(BLUE), profile=a_ranker(compare))
+    assert answer["ranker"]["id"] == "file"
+
+
 def test_votes_can_be_taken_back_where_the_gallery_is_gone(make: Make) -> None:
     person = Person(make())
     person.vote(3)
