@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import BrowserContext, Route
+from playwright.sync_api import BrowserContext, Page, Route
 
 from tagger.ui import files
 from tagger.ui.explore_tab import MAP_SCRIPTS
@@ -79,22 +79,42 @@ class Mapper:
         Whether plotly's script can be fetched, or what comes instead of it.
     before : str
         Runs in the page before anything else.
+    page : Page, optional
+        An empty window that somebody has left; by default a new one.
     """
 
     def __init__(
-        self, context: BrowserContext, *, script: bool | str = True, before: str = ""
+        self,
+        context: BrowserContext,
+        *,
+        script: bool | str = True,
+        before: str = "",
+        page: Page | None = None,
     ) -> None:
         self.troubles: list[str] = []
         self.foreign_requests: list[str] = []
         self.requests: list[str] = []
         self.script = script
-        self.page = context.new_page()
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("console", self._note)
+        self.page = page or context.new_page()
+        self._listeners: list[tuple[Any, Callable[..., object]]] = [
+            ("pageerror", lambda error: self.troubles.append(str(error))),
+            ("console", self._note),
+        ]
+        for event, listener in self._listeners:
+            self.page.on(event, listener)
         self.page.route("**/*", self._answer)
         if before:
             self.page.add_init_script(before)
         self.page.goto(f"{ORIGIN}/")
+
+    def leave(self) -> Page:
+        """Leave the window empty: in a new one, plotly's script is read and compiled anew."""
+        for event, listener in self._listeners:
+            self.page.remove_listener(event, listener)
+        self.page.unroute_all(behavior="ignoreErrors")
+        self.page.goto("about:blank")
+        self.page.mouse.move(0, 0)
+        return self.page
 
     def _note(self, message: Any) -> None:
         if message.type == "error":

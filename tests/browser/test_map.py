@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import PATIENCE
 from tests.browser.mapper import ACCENT, BLUE, GREEN, GROUND, RED, SEAL, Mapper
@@ -24,23 +24,38 @@ HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
 """
 
 
+@pytest.fixture(scope="module")
+def windows() -> dict[BrowserContext, list[Page]]:
+    """Empty windows that earlier visitors have left."""
+    return {}
+
+
 @pytest.fixture
-def open_map(contexts: Callable[..., BrowserContext]) -> Iterator[Open]:
+def open_map(
+    contexts: Callable[..., BrowserContext], windows: dict[BrowserContext, list[Page]]
+) -> Iterator[Open]:
     """Open the page as somebody; ``troubles=False`` where the console may complain."""
     expect.set_options(timeout=PATIENCE)
-    opened: list[tuple[Mapper, bool]] = []
+    opened: list[tuple[Mapper, list[Page] | None, bool]] = []
 
     def begin(
         *, script: bool | str = True, before: str = "", troubles: bool = True, **kind: object
     ) -> Mapper:
-        mapper = Mapper(contexts(**kind), script=script, before=before)
-        opened.append((mapper, troubles))
+        context = contexts(**kind)
+        # What runs before a page stays in its window.
+        empty = None if before else windows.setdefault(context, [])
+        page = empty.pop() if empty else None
+        mapper = Mapper(context, script=script, before=before, page=page)
+        opened.append((mapper, empty, troubles))
         return mapper
 
     yield begin
-    for mapper, _ in opened:
-        mapper.page.close()
-    for mapper, troubles in opened:
+    for mapper, empty, _ in opened:
+        if empty is None:
+            mapper.page.close()
+        else:
+            empty.append(mapper.leave())
+    for mapper, _, troubles in opened:
         assert mapper.foreign_requests == []
         if troubles:
             assert mapper.troubles == []
