@@ -13,8 +13,8 @@ from tagger.services import Services
 from tagger.ui import compare_tab, compare_words, files
 from tests.fakes import make_services
 
-# Scripts of the Explore tab that this one takes, too; their words are used there.
-SHARED = ("explore_data.js",)
+# Scripts of other tabs that this one takes, too; what they say else is said there.
+SHARED = ("explore_data.js", "picker.js")
 OWN = [name for name in compare_tab.SCRIPTS if name not in SHARED]
 
 

@@ -127,9 +127,10 @@ def test_thirty_votes_teach_a_taste_that_is_edited_saved_and_forgotten(begin: Be
     expect(voter.at("ends-none")).to_be_visible()
     assert voter.ask("votes")["total"] == 0
     voter.choose_file(voter.at("load"), "mine.json", saved)
-    expect(voter.at("begun")).to_have_text("Begun from “mine.json”.")
+    expect(voter.news).to_have_text("“mine.json” is your taste now.")
+    expect(red.locator(".cp-weight")).to_have_text("+90")
     voter.open("vote")
-    voter.wait_for_count(0)
+    voter.wait_for_count(30)
     voter.wait_for_pair()
 
 

@@ -111,7 +111,7 @@ const voting = createVoting({
   },
   source,
   consent,
-  voted: () => learnt.refresh(),
+  voted: (answer) => learnt.voted(answer),
   awake,
   told,
   failed,

@@ -1,5 +1,7 @@
 /* What the taste has learnt, in figures, a few words, and the pictures that it puts first. */
 const BEST = 12; // pictures of the strip
+const REST = 250; // milliseconds after a vote before the taste is looked at
+const AT_LEAST = 1_500; // and so often while votes go on
 const FEW_LIKES = 4;
 const FEW_DISLIKES = 2;
 const LEAST_JUDGED = 4; // pairs from which a share of them is told
@@ -25,11 +27,16 @@ function createLearnt({ places, source, shipped, firstWords, open, changed, fail
   let busy = false;
   let again = false;
   let turn = 0;
+  let timer = 0;
+  let since = 0; // when the first vote came that is not seen here
 
-  const show = (taste) => {
-    const { count, agreement, consistency, votes_to_go: toGo, goal } = taste;
+  const showCount = (count) => {
     write(places.count, amount(count));
     write(places.votes, say(count === 1 ? 'vote_one' : 'votes_many'));
+  };
+  const show = (taste) => {
+    const { count, agreement, consistency, votes_to_go: toGo, goal } = taste;
+    showCount(count);
     const known = agreement.count >= LEAST_JUDGED && Number.isFinite(agreement.value);
     places.root.dataset.state = !count ? 'none' : known ? 'known' : 'few';
     write(places.foresees, known ? say('foresees', { percent: percent(agreement.value) })
@@ -90,25 +97,36 @@ function createLearnt({ places, source, shipped, firstWords, open, changed, fail
     places.root.dataset.turn = ++turn;
     changed(taste);
   };
-  return {
-    show,
-    /** Look at the taste as it is now; many wishes of the same moment are one. */
-    async refresh() {
-      if (busy) {
-        again = true;
-        return;
-      }
-      busy = true;
+  /** Look at the taste as it is now; many wishes of the same moment are one. */
+  const refresh = async () => {
+    clearTimeout(timer);
+    since = 0;
+    if (busy) {
+      again = true;
+      return;
+    }
+    busy = true;
+    try {
       do {
         again = false;
-        try {
-          await look();
-        } catch (error) {
-          if (!(error instanceof Refusal)) throw error;
-          if (!error.again && error.code !== 'compare-no-gallery') failed(error);
-        }
+        await look();
       } while (again);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (!error.again && error.code !== 'compare-no-gallery') failed(error);
+    } finally {
       busy = false;
+    }
+  };
+  return {
+    refresh,
+    /** A vote is learnt from, or taken back (null): calmly, while votes come fast. */
+    voted(answer) {
+      if (answer) showCount(answer.count);
+      const now = performance.now();
+      since ||= now;
+      clearTimeout(timer);
+      timer = setTimeout(refresh, Math.max(0, Math.min(REST, since + AT_LEAST - now)));
     },
   };
 }
