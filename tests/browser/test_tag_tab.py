@@ -132,8 +132,8 @@ def test_examples(visit: Visit) -> None:
     assert examples.count() >= 8
     for picture_ in examples.locator("img").all():
         picture_.scroll_into_view_if_needed()
-        expect(picture_).to_have_js_property("complete", True)
-        assert picture_.evaluate("(image) => image.naturalWidth") > 100
+        width = picture_.evaluate("(image) => image.decode().then(() => image.naturalWidth)")
+        assert width > 100
     person.page.get_by_role("button", name="Example: House, by Gabrielle Nowicki").click()
     assert len(person.read_tags()) == 10
     expect(person.facts).to_contain_text("“House” by Gabrielle Nowicki, public domain")
