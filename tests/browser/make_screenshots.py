@@ -1,8 +1,8 @@
 """Make the README's pictures of the page: ``python -m tests.browser.make_screenshots``.
 
 The page is served with the model that the settings name (the shipped one unless ``TAGGER_BUNDLE``
-says otherwise), an example is given, something drawn or the gallery looked through, and the window
-is taken as it stands: in English and Japanese, light and dark, on a desk and on a phone. What is
+says otherwise), an example is given, something drawn, the gallery looked through or voted on, and the
+window is taken as it stands: in English and Japanese, light and dark, on a desk and on a phone. What is
 saved is forgotten again.
 """
 
@@ -26,6 +26,7 @@ from tests.browser.artist import CAT, FISH, HOUSE, SUN, Artist, circle
 from tests.browser.conftest import FLAGS, PATIENCE
 from tests.browser.explorer import Explorer
 from tests.browser.person import Person
+from tests.browser.voter import Voter
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 FOLDER, EXAMPLES = ASSETS / "screenshots", ASSETS / "examples"
@@ -61,7 +62,15 @@ VIEWS = (
     View("explore-ja-dark", "ja-JP", "dark", 1280, 1150),
     View("explore-phone-en-light", "en-US", "light", 390, 1240),
     View("explore-phone-ja-dark", "ja-JP", "dark", 390, 1240, "elephant.webp"),
+    View("compare-en-light", "en-US", "light", 1280, 980),
+    View("compare-ja-dark", "ja-JP", "dark", 1280, 1060),
+    View("compare-phone-en-light", "en-US", "light", 390, 1240),
+    View("compare-phone-ja-dark", "ja-JP", "dark", 390, 1240),
 )
+
+# What whoever votes likes and dislikes: tags as people gave them.
+TASTE = {"animal": 2.0, "food": 1.0, "flower": 1.0, "symbol": -1.0, "transport": -1.0}
+VOTES = 40
 
 # What stands in the gallery of each.
 SAVED = {
@@ -133,14 +142,36 @@ def explore(person: Person, view: View) -> None:
     person.page.evaluate("scrollTo(0, 0)")
 
 
-ACTS = {"tag": give_example, "draw": draw_something, "explore": explore}
+def compare(person: Person, view: View) -> None:
+    """Teach a taste; then look at the next pair, in Japanese at what was learnt."""
+    voter = Voter(person)
+
+    def likes(number: int) -> float:
+        tags = voter.ask(f"map/pictures/{number}")["tags"]
+        liked = sum(TASTE.get(tag["name"], 0.0) for tag in tags if tag["given"])
+        return liked + 1e-6 * number  # of one mind where neither is liked more
+
+    voter.vote(VOTES, likes)
+    voter.wait_for_count(VOTES)
+    if view.locale == "ja-JP":
+        voter.open("taste")
+        expect(voter.at("taste")).to_have_attribute("data-state", "some")
+    for picture in person.page.locator("#compare-tab img:visible").all():
+        picture.evaluate("(image) => { image.loading = 'eager'; return image.decode(); }")
+    person.page.mouse.move(0, 0)
+    person.page.evaluate("scrollTo(0, 0)")
+
+
+ACTS = {"tag": give_example, "draw": draw_something, "explore": explore, "compare": compare}
 
 
 def main() -> int:
     """Take all pictures and say how large the files became."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to")
-    out = parser.parse_args().out
+    parser.add_argument("--only", default="", help="first letters of the views to take")
+    options = parser.parse_args()
+    out = options.out
     executable = chromium.find()
     if executable is None:
         print("No Chromium here: `python tests/chromium.py` installs one.")
@@ -148,20 +179,24 @@ def main() -> int:
     out.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=PATIENCE)
     with tempfile.TemporaryDirectory() as folder:
-        make_all(executable, out, folder)
+        make_all(executable, out, folder, options.only)
     return 0
 
 
-def make_all(executable: Path, out: Path, folder: str) -> None:
-    """Serve the page, with `folder` for what is saved, and take every view of it."""
+def make_all(executable: Path, out: Path, folder: str, only: str = "") -> None:
+    """Serve the page, with `folder` for what is saved, and take the views whose name begins so."""
     services = build_services(load_settings(data_dir=folder))
     served = server.launch(services)
     if services.explore is not None:
         services.explore.settle()
+    if services.compare is not None:
+        services.compare.settle()
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=str(executable), args=list(FLAGS))
             for view in VIEWS:
+                if only and not view.name.startswith(only):
+                    continue
                 if getattr(services, view.name.partition("-")[0], None) is None:
                     continue
                 path = out / f"{view.name}.webp"
