@@ -1,9 +1,9 @@
 """Make the README's pictures of the page: ``python -m tests.browser.make_screenshots``.
 
 The page is served with the model that the settings name (the shipped one unless ``TAGGER_BUNDLE``
-says otherwise), an example is given, something drawn, the gallery looked through or voted on, and the
-window is taken as it stands: in English and Japanese, light and dark, on a desk and on a phone. What is
-saved is forgotten again.
+says otherwise), an example is given, something drawn, the gallery looked through or voted on, and
+the window is taken as it stands: in English and Japanese, light and dark, on a desk and on a
+phone. What is saved is forgotten again.
 """
 
 from __future__ import annotations
