@@ -130,10 +130,14 @@ class Artist:
 
     def points(self, line: Line) -> list[tuple[float, float]]:
         """Where a line is in the window."""
-        self.pad.scroll_into_view_if_needed()
-        box = self.pad.bounding_box()
-        assert box is not None
-        return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in line]
+        left, top, width, height = self.pad.evaluate(
+            """(pad) => {
+              pad.scrollIntoView({block: 'nearest', inline: 'nearest', behavior: 'instant'});
+              const {x, y, width, height} = pad.getBoundingClientRect();
+              return [x, y, width, height];
+            }"""
+        )
+        return [(left + x * width, top + y * height) for x, y in line]
 
     def press(self, line: Line) -> None:
         """Draw a line with the mouse and do not let go."""

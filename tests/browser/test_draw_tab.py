@@ -794,7 +794,7 @@ def test_paths_are_sampled_where_the_browser_draws_them(begin: Begin) -> None:
                 for a, b in zip(np.array(line), np.array(line)[1:], strict=False)
             ]
         )
-        for point in reference[::5]:
+        for point in reference[::15]:
             assert np.hypot(*(dense - point).T).min() < 0.01 * scale, data
 
 
