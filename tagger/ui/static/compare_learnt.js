@@ -5,6 +5,7 @@ const AT_LEAST = 1_500; // and so often while votes go on
 const FEW_LIKES = 4;
 const FEW_DISLIKES = 2;
 const LEAST_JUDGED = 4; // pairs from which a share of them is told
+const LEAST_REPEATED = 6; // the same of pairs that were shown twice
 const FAR = 300; // votes: what is that far off is not worth a number
 const LEANING = 0.12; // weight from which a word is worth a mention
 
@@ -49,13 +50,13 @@ function createLearnt({ places, source, shipped, firstWords, open, changed, fail
     style.setProperty('--cp-high', known ? agreement.high : 0);
     style.setProperty('--cp-at', known ? agreement.value : 0);
     const own = consistency.repeated;
-    const repeated = own.count >= LEAST_JUDGED && Number.isFinite(own.value);
+    const repeated = own.count >= LEAST_REPEATED && Number.isFinite(own.value);
     const ceiling = repeated && Number.isFinite(consistency.ceiling);
     places.meter.dataset.known = String(known);
     places.meter.dataset.ceiling = String(ceiling);
     style.setProperty('--cp-top', ceiling ? consistency.ceiling : 1);
     places.meter.setAttribute('aria-label', say('meter', { percent: known ? percent(agreement.value) : '–' }));
-    write(places.self, repeated ? say('self', { percent: percent(own.value) }) : count ? say('self_none') : '');
+    write(places.self, repeated ? say('self', { percent: percent(own.value), count: amount(own.count) }) : count ? say('self_none') : '');
     const reached = { goal: percent(goal ?? 0.85) };
     write(places.toGo, !known || !Number.isFinite(toGo) || toGo > FAR ? ''
       : toGo <= 0 ? say('to_go_done', reached)

@@ -98,6 +98,12 @@ function createCompareSource({ base, visitor, lang, noAnswer }) {
       const query = { map: 'gallery', numbers: numbers.join(',') };
       return (await json('map/pictures', { query })).pictures;
     },
+    /** The numbers of the pictures with a tag, surest first. */
+    async withTag(tag, hash, most) {
+      const response = await ask(`map/columns/tag-${tag}`, { query: { map: 'gallery', hash } });
+      const column = new Uint8Array(await response.arrayBuffer());
+      return [...column.keys()].sort((a, b) => column[b] - column[a]).slice(0, most);
+    },
     tags: async () => (await json('map', { query: { map: 'gallery' } })).tags ?? [],
     image(number, hash) {
       const url = new URL(`api/v1/map/pictures/${number}/image`, base);

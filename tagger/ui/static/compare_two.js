@@ -92,14 +92,18 @@ function createTwo({ places, source, choice, gallery, maxBytes, consent, voted, 
       return;
     }
     let found = null;
+    let pictures = [];
     try {
       found = await source.search(query);
+      // A tag by its very name is what was meant; else titles come first.
+      const tag = named(found.tags, query) ?? (found.pictures.length ? null : found.tags[0]);
+      pictures = tag ? await source.briefs(await source.withTag(tag.tag, found.hash, FINDS))
+        : found.pictures.slice(0, FINDS);
     } catch (error) {
       if (mine === slot.typed) failed(error);
       return;
     }
     if (mine !== slot.typed) return;
-    const pictures = found.pictures.slice(0, FINDS);
     write(slot.none, pictures.length ? '' : say('search_none', { query }));
     slot.finds.replaceChildren(...pictures.map((brief) => {
       const item = make('li');
