@@ -36,16 +36,25 @@ def compare_url(
 
 
 @pytest.fixture
-def begin(visit: Visit, compare_url: str) -> Begin:
-    """Open the tab as somebody who has never voted."""
+def begin(visit: Visit, compare_url: str) -> Iterator[Begin]:
+    """Open the tab as somebody who has never voted.
 
-    def open_tab(*, open_tab: bool = True, **kind: object) -> Voter:
+    They see pictures put in order without a glide, which takes a browser without a graphics card
+    longer than all else, unless it is ``calm=False``.
+    """
+    voters: list[Voter] = []
+
+    def open_tab(*, open_tab: bool = True, calm: bool = True, **kind: object) -> Voter:
         person = visit(f"{compare_url}?renderer=canvas", **kind)
-        voter = Voter(person, open_tab=False)
-        voter.be_new()
-        return Voter(person) if open_tab else voter
+        voters.append(Voter(person, open_tab=False))
+        if calm:
+            person.page.emulate_media(reduced_motion="reduce")
+        voters[-1].be_new()
+        return Voter(person) if open_tab else voters[-1]
 
-    return open_tab
+    yield open_tab
+    for voter in voters:
+        voter.page.emulate_media(reduced_motion="null")
 
 
 def blueness(number: int) -> float:
@@ -191,10 +200,8 @@ def test_the_next_pair_does_not_wait_for_the_server(begin: Begin) -> None:
     assert again.choices() == ["left"]
 
 
-def test_votes_without_a_connection_are_kept_and_sent(visit: Visit, compare_url: str) -> None:
-    person = visit(f"{compare_url}?renderer=canvas", troubles=False)
-    Voter(person, open_tab=False).be_new()
-    voter = Voter(person)
+def test_votes_without_a_connection_are_kept_and_sent(begin: Begin) -> None:
+    voter = begin(troubles=False)
     voter.page.route(VOTES, lambda route: route.abort())
     voter.press("right")
     voter.press("left")
@@ -202,7 +209,7 @@ def test_votes_without_a_connection_are_kept_and_sent(visit: Visit, compare_url:
         "Not sent yet: 2. Kept here until the server answers."
     )
     voter.page.reload()
-    voter = Voter(person)
+    voter = Voter(voter.person)
     expect(voter.at("vote")).to_have_attribute("data-waiting", "2")
     assert voter.choices() == []
     voter.page.unroute(VOTES)
@@ -320,7 +327,7 @@ def test_two_pictures_are_judged_turned_and_voted_on(begin: Begin) -> None:
 
 
 def test_a_phone_in_japanese_and_in_the_dark(begin: Begin) -> None:
-    voter = begin(locale="ja-JP", color_scheme="dark", width=390, height=844)
+    voter = begin(calm=False, locale="ja-JP", color_scheme="dark", width=390, height=844)
     page = voter.page
     expect(page.locator("#compare-tab h2").first).to_have_text("どちらが好きですか？")
     boxes = [voter.card(side).bounding_box() for side in ("left", "right")]
@@ -345,11 +352,9 @@ def test_a_phone_in_japanese_and_in_the_dark(begin: Begin) -> None:
     assert voter.choices() == ["left", "tie"]
 
 
-def test_a_gallery_that_is_not_there_yet_or_not_at_all(visit: Visit, compare_url: str) -> None:
-    person = visit(f"{compare_url}?renderer=canvas", troubles=False)
-    page = person.page
-    voter = Voter(person, open_tab=False)
-    voter.be_new()
+def test_a_gallery_that_is_not_there_yet_or_not_at_all(begin: Begin) -> None:
+    voter = begin(troubles=False, open_tab=False)
+    page = voter.page
     following = re.compile(r"/api/v1/votes/next\?")
     loading = {"code": "compare-loading", "detail": "Later."}
     page.route(following, lambda route: route.fulfill(status=503, json=loading))

@@ -33,7 +33,7 @@ function createVoting({ places, source, consent, voted, awake, told, failed, ope
     write(places.coverLine, line);
     places.again.hidden = !again;
     places.pair.setAttribute('aria-busy', String(name === 'loading' || name === 'starting'));
-    for (const { card } of Object.values(places.sides)) card.disabled = name !== 'ready';
+    // Not `disabled`: what is pressed away under the focus would drop it.
     for (const node of places.choices) node.setAttribute('aria-disabled', String(name !== 'ready'));
   };
 
