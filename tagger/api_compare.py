@@ -6,16 +6,14 @@ do; see `tagger.api_draw`.
 
 from __future__ import annotations
 
-import json
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import FastAPI, Path, Query, Request
-from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response, StreamingResponse
 
+from tagger import api_compare_forms as forms
 from tagger import api_compare_models as models
 from tagger.api_draw import (
     TOKEN,
@@ -31,17 +29,13 @@ from tagger.collection.vote_records import VoteSource
 from tagger.comparing import CompareServices
 from tagger.comparing.ballots import MAX_NEXT, MAX_PENDING
 from tagger.comparing.keeping import MAX_BYTES as MAX_PROFILE
-from tagger.errors import LimitError, RequestError, TaggerError
+from tagger.errors import RequestError, TaggerError
 from tagger.intake import WaitingLine, Workers, parse_json_object, read_json_body
 from tagger.languages import Language
-from tagger.preference.ranker import read_json
-from tagger.preference.ratings import read_object, read_table
 from tagger.problems import language
 from tagger.services import Services
 from tagger.uploads import file_name, received, request_bytes
 
-# Of some ten thousand pictures.
-_MAX_RATINGS = 2**20
 # Scores and ratings of 100,000 pictures.
 _MAX_ROWS = 8 * 2**20
 # Descriptions of 2000 pictures, and what judges them.
@@ -55,9 +49,6 @@ _MEDIA = {
     "csv": "text/csv; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
 }
-
-_PICTURES = ("file", "files")
-_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 _LANG = Query(description="Language of labels and messages; by default what the browser prefers.")
 
@@ -77,7 +68,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
     for_exports = Workers(1, 4, "api-compare-export")
     line = WaitingLine(settings.queue_size)
     two_pictures = request_bytes(int(settings.max_bytes), 2) + MAX_PROFILE
-    many_pictures = request_bytes(int(settings.max_bytes)) + MAX_PROFILE + _MAX_RATINGS
+    many_pictures = request_bytes(int(settings.max_bytes)) + MAX_PROFILE + forms.MAX_RATINGS
 
     def comparing() -> CompareServices:
         if services.compare is None:
@@ -124,16 +115,16 @@ def add_routes(app: FastAPI, services: Services) -> None:
         await in_thread(lambda: service.expect(0, client))
         with line.place():
             async with received(request, 3, two_pictures) as form:
-                _check_fields(form, _COMPARED)
-                left, right = (_side(form, side) for side in models.SIDES)
-                ranker, hash = _text(form, "ranker"), _text(form, "hash") or None
+                forms.check_fields(form, forms.COMPARED)
+                left, right = (forms.side_of(form, side) for side in models.SIDES)
+                ranker, hash = forms.text_of(form, "ranker"), forms.text_of(form, "hash") or None
 
                 def work() -> dict[str, Any]:
                     return service.compare(
                         left,
                         right,
                         ranker=ranker,
-                        profile=_profile(form),
+                        profile=forms.profile_of(form),
                         visitor=who,
                         hash=hash,
                         lang=chosen,
@@ -168,20 +159,20 @@ def add_routes(app: FastAPI, services: Services) -> None:
         await in_thread(lambda: service.expect(0, client))
         with line.place():
             most = settings.max_files + 2
-            async with received(request, most, many_pictures, _MAX_RATINGS) as form:
-                _check_fields(form, _RANKED)
-                files = _pictures(form, settings.max_files)
-                ranker, top = _text(form, "ranker"), _number(form, "top")
-                described = _flag(form, "describe")
+            async with received(request, most, many_pictures, forms.MAX_RATINGS) as form:
+                forms.check_fields(form, forms.RANKED)
+                files = forms.pictures_of(form, settings.max_files)
+                ranker, top = forms.text_of(form, "ranker"), forms.number_of(form, "top")
+                described = forms.flag_of(form, "describe")
 
                 def work() -> dict[str, Any]:
-                    ratings = _ratings(form)
+                    ratings = forms.ratings_of(form)
                     return ranked(
                         service,
                         [(file.filename or "", file.file) for file in files],
                         ranker=ranker,
-                        profile=_profile(form),
-                        ratings=_by_place(files, ratings),
+                        profile=forms.profile_of(form),
+                        ratings=forms.by_place(files, ratings),
                         top=top,
                         described=described,
                         visitor=who,
@@ -214,8 +205,8 @@ def add_routes(app: FastAPI, services: Services) -> None:
             if not isinstance(ranker, str):
                 raise RequestError("request-invalid", field="ranker", reason="it must be a text")
             return service.rescore(
-                _needed(sent, "descriptions"),
-                model=_needed(sent, "model"),
+                forms.needed(sent, "descriptions"),
+                model=forms.needed(sent, "model"),
                 ranker=ranker,
                 profile=sent.get("profile"),
                 visitor=who,
@@ -274,7 +265,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
         its sides swapped (`repeat`), to learn how much the visitor agrees with themselves.
         """
         service, who, chosen = comparing(), known_visitor(visitor), lang or language(request)
-        asked, client = _pending(pending), client_of(request)
+        asked, client = forms.pending_of(pending), client_of(request)
         data = await in_thread(
             lambda: service.next_pairs(who, count, asked, lang=chosen, client=client)
         )
@@ -311,7 +302,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
             await in_thread(lambda: service.expect(0, client))
             with line.place():
                 async with received(request, 2, two_pictures, _MAX_VOTE) as form:
-                    ballot = _ballot(form)
+                    ballot = forms.ballot_of(form)
                     saved = await with_model(lambda: keep(ballot))
         else:
             body = await read_json_body(request, _MAX_VOTE)
@@ -500,7 +491,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
 
         def work() -> dict[str, Any]:
             sent = parse_json_object(body)
-            tag, weight = (_needed(sent, name) for name in ("tag", "weight"))
+            tag, weight = (forms.needed(sent, name) for name in ("tag", "weight"))
             return service.edit(who, tag, weight, lang=chosen, client=client)
 
         return answer(await in_thread(work), chosen)
@@ -559,7 +550,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
 
         def work() -> dict[str, Any]:
             sent = parse_json_object(body)
-            theirs, share = (_needed(sent, name) for name in ("profile", "share"))
+            theirs, share = (forms.needed(sent, name) for name in ("profile", "share"))
             return service.blend(who, theirs, share, lang=chosen, client=client)
 
         return answer(await in_thread(work), chosen)
@@ -584,160 +575,3 @@ def ranked(
         place = int(picture["name"])
         picture.update(name=file_name(files[place][0]), place=place)
     return found
-
-
-# --- what was sent -------------------------------------------------------------------------------
-
-_COMPARED = frozenset({*models.SIDES, "left_number", "right_number", "hash", "ranker", "profile"})
-_VOTED = frozenset(
-    {
-        *models.SIDES,
-        *("left_number", "right_number", "hash", "choice", "kind", "milliseconds", "consent"),
-        *("key", "ranker", "pending", "next"),
-    }
-)
-_RANKED = frozenset({*_PICTURES, "ranker", "profile", "ratings", "top", "describe"})
-
-
-def _check_fields(form: FormData, known: frozenset[str]) -> None:
-    """Refuse what would be ignored, and what is given twice but for pictures of a set."""
-    seen: set[str] = set()
-    for field, _ in form.multi_items():
-        if field not in known or (field in seen and field not in _PICTURES):
-            twice = "it is given twice" if field in seen else "there is no such field"
-            raise RequestError("request-invalid", field=file_name(field), reason=twice)
-        seen.add(field)
-
-
-def _text(form: FormData, field: str) -> str:
-    value = form.get(field, "")
-    if not isinstance(value, str):
-        raise RequestError("request-invalid", field=field, reason="it must be a text")
-    return value
-
-
-def _number(form: FormData, field: str) -> int | None:
-    text = _text(form, field)
-    if not text:
-        return None
-    if _NUMBER.fullmatch(text) is None:
-        raise RequestError("request-invalid", field=field, reason="it must be a whole number")
-    return int(text)
-
-
-def _flag(form: FormData, field: str) -> bool:
-    text = _text(form, field)
-    if text not in ("", "true", "false"):
-        raise RequestError("request-invalid", field=field, reason="true or false")
-    return text == "true"
-
-
-def _file(form: FormData, field: str) -> UploadFile | None:
-    value = form.get(field)
-    if isinstance(value, str):
-        # As a field that was left empty; a text is no file.
-        if value:
-            raise RequestError("request-invalid", field=field, reason="it must be a file")
-        return None
-    # A browser sends a form's empty file field as a nameless empty file.
-    return value if value is not None and (value.filename or value.size) else None
-
-
-def _side(form: FormData, side: str) -> BinaryIO | int:
-    """A picture of a pair, or its number in the gallery."""
-    file, number = _file(form, side), _number(form, f"{side}_number")
-    if (file is None) == (number is None):
-        reason = f"either a picture or {side}_number is needed"
-        raise RequestError("request-invalid", field=side, reason=reason)
-    if file is not None:
-        return file.file
-    assert number is not None
-    return number
-
-
-def _pictures(form: FormData, most: int) -> list[UploadFile]:
-    files = [
-        value
-        for field, value in form.multi_items()
-        if field in _PICTURES and isinstance(value, UploadFile) and (value.filename or value.size)
-    ]
-    if not files:
-        raise RequestError("request-no-file")
-    if len(files) > most:
-        raise LimitError("request-too-many-files", count=len(files), limit=most)
-    return files
-
-
-def _read(form: FormData, field: str, most: int) -> bytes | None:
-    """The content of a small file; to be called where waiting does no harm."""
-    file = _file(form, field)
-    if file is None:
-        return None
-    data = file.file.read(most + 1)
-    if len(data) > most:
-        raise LimitError("request-too-large", limit=most)
-    return data
-
-
-def _profile(form: FormData) -> Any:
-    """A ranker or taste, as JSON that nobody has looked at; None where there is none."""
-    data = _read(form, "profile", MAX_PROFILE)
-    if data is None:
-        return None
-    # Whatever it is: not null, which would stand for nothing.
-    return read_json(data, "taste-damaged") or {}
-
-
-def _ratings(form: FormData) -> Mapping[str, float]:
-    value = form.get("ratings")
-    data = value.encode() if isinstance(value, str) else _read(form, "ratings", _MAX_RATINGS)
-    if not data:
-        return {}
-    if data.lstrip()[:1] == b"{":
-        return read_object(read_json(data, "ratings-table-invalid"))
-    return read_table(data)
-
-
-def _by_place(files: list[UploadFile], ratings: Mapping[str, float]) -> dict[str, float]:
-    """The ratings of those that have one, by the name as sent, else by the last part of it."""
-    found: dict[str, float] = {}
-    for place, file in enumerate(files):
-        for name in (file.filename or "", file_name(file.filename)):
-            if name in ratings:
-                found[str(place)] = ratings[name]
-                break
-    return found
-
-
-def _pending(text: str) -> list[tuple[int, int, str]]:
-    """Pairs of a query: ``12-45-active,3-7-check``."""
-    found = []
-    for pair in text.split(",") if text else ():
-        left, right, kind = (*pair.split("-"), "", "")[:3]
-        if not (_NUMBER.fullmatch(left) and _NUMBER.fullmatch(right)):
-            reason = "it must be pairs as 12-45-active, with commas between them"
-            raise RequestError("request-invalid", field="pending", reason=reason)
-        found.append((int(left), int(right), kind))
-    return found
-
-
-def _ballot(form: FormData) -> dict[str, Any]:
-    """The vote in a form, in the form that JSON has."""
-    _check_fields(form, _VOTED)
-    ballot: dict[str, Any] = {side: _side(form, side) for side in models.SIDES}
-    for field in ("hash", "choice", "kind", "key", "ranker"):
-        ballot[field] = _text(form, field) or None
-    for field in ("milliseconds", "next"):
-        ballot[field] = _number(form, field)
-    ballot["consent"] = _flag(form, "consent")
-    try:
-        ballot["pending"] = json.loads(_text(form, "pending") or "[]")
-    except (ValueError, RecursionError):
-        raise RequestError("request-invalid", field="pending", reason="no JSON") from None
-    return ballot
-
-
-def _needed(sent: Mapping[str, Any], field: str) -> Any:
-    if field not in sent:
-        raise RequestError("request-invalid", field=field, reason="it is missing")
-    return sent[field]

@@ -587,8 +587,7 @@ RANKERS_RESPONSES: dict[int | str, dict[str, Any]] = {
             },
         )
     ),
-    422: _UNUSABLE,
-    503: _ABSENT,
+    **_FAILURES,
 }
 COMPARE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: examples(

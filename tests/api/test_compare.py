@@ -338,25 +338,13 @@ def test_the_owner_alone_sees_what_all_say(serve: Serve, client: TestClient) -> 
     check_problem(serve().get(f"{API}/rankers"), 503, "compare-off")
 
 
+# One of each kind; all that a ballot may not be, the services' tests know.
 VOTES = [
     ({"choice": "up"}, 422, "vote-choice-invalid"),
-    ({"choice": None}, 422, "vote-choice-invalid"),
     ({"hash": "0" * 32}, 409, "compare-stale"),
     ({"left": 10**9}, 404, "explore-no-picture"),
-    ({"left": -1}, 422, "request-invalid"),
-    ({"left": 1e300}, 422, "request-invalid"),
-    ({"left": True}, 422, "request-invalid"),
     ({"left": "own:" + "0" * 32}, 422, "request-invalid"),
     ({"left": 7, "right": 7}, 422, "vote-pair-invalid"),
-    ({"kind": "mine"}, 422, "request-invalid"),
-    ({"milliseconds": -5}, 422, "request-invalid"),
-    ({"milliseconds": 10**30}, 422, "request-invalid"),
-    ({"consent": "yes"}, 422, "request-invalid"),
-    ({"key": "k" * 1000}, 422, "request-invalid"),
-    ({"ranker": ["taste"]}, 422, "request-invalid"),
-    ({"next": 1000}, 422, "request-invalid"),
-    ({"pending": [[1, 2]]}, 422, "request-invalid"),
-    ({"pending": [[1, 2, "active"]] * 100}, 422, "request-invalid"),
 ]
 
 
