@@ -80,8 +80,8 @@ COMPARE_TAB: Mapping[Language, Mapping[str, str]] = {
         "stage_few": "A first guess. The next pairs are those that teach it most.",
         "foresees": "It foresees {percent} of your votes",
         "foresees_range": "{low} to {high}, counted on {count} votes before it learnt from them",
-        "self": "Of {count} pairs shown twice you chose alike in {percent}: no more can be "
-        "foreseen.",
+        "self": "Of {count} pairs shown twice you chose alike in {percent}: so about {ceiling} of "
+        "your votes can be foreseen, and no more.",
         "self_none": "Now and then a pair comes back with its sides swapped, to see how sure you "
         "are.",
         "to_go": "About {count} more votes to {goal}",
@@ -242,7 +242,8 @@ COMPARE_TAB: Mapping[Language, Mapping[str, str]] = {
         "stage_few": "最初の見当です。次の組は、いちばん学べるものを選んでいます。",
         "foresees": "投票の{percent}を言い当てます",
         "foresees_range": "{low}～{high}（学ぶ前に予想した{count}票で測定）",
-        "self": "二度見せた{count}組で、同じ答えは{percent}でした。これが上限です。",
+        "self": "二度見せた{count}組で、同じ答えは{percent}でした。"
+        "言い当てられるのは{ceiling}ほどが限度です。",
         "self_none": "ときどき同じ組が左右を入れ替えて出ます。答えの確かさを見るためです。",
         "to_go": "{goal}まで、あと約{count}票",
         "to_go_one": "{goal}まで、あと約1票",

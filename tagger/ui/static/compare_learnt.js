@@ -56,7 +56,9 @@ function createLearnt({ places, source, shipped, firstWords, open, changed, fail
     places.meter.dataset.ceiling = String(ceiling);
     style.setProperty('--cp-top', ceiling ? consistency.ceiling : 1);
     places.meter.setAttribute('aria-label', say('meter', { percent: known ? percent(agreement.value) : '–' }));
-    write(places.self, repeated ? say('self', { percent: percent(own.value), count: amount(own.count) }) : count ? say('self_none') : '');
+    write(places.self, ceiling
+      ? say('self', { percent: percent(own.value), count: amount(own.count), ceiling: percent(consistency.ceiling) })
+      : count ? say('self_none') : '');
     const reached = { goal: percent(goal ?? 0.85) };
     write(places.toGo, !known || !Number.isFinite(toGo) || toGo > FAR ? ''
       : toGo <= 0 ? say('to_go_done', reached)
