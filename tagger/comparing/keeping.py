@@ -140,7 +140,7 @@ def read_file(data: Any, space: Space, tags: TagList) -> Kept:
 
 def to_file(taste: Taste, begun_from: str | None) -> bytes:
     """A taste as a file to be saved."""
-    profile = taste.profile()
+    profile = _of_named_guests(taste.profile())
     facts = {**profile.ranker.facts, _BEGUN: begun_from}
     profile = replace(profile, ranker=replace(profile.ranker, facts=facts))
     return f"{json.dumps(profile.to_dict(), allow_nan=False)}\n".encode()
@@ -169,6 +169,11 @@ def _needed(profile: Profile, space: Space) -> Profile:
     ranker = replace(profile.ranker, facts={})
     if profile.space != space.hash or profile.guests.shape[1] != space.components:
         return Profile(ranker, space="")
+    return replace(_of_named_guests(profile), ranker=ranker, edits={})
+
+
+def _of_named_guests(profile: Profile) -> Profile:
+    """The same without pictures that no vote names: of one taken back nothing is to stay."""
     pairs = [vote.pair for vote in profile.votes]
     named = sorted({n for pair in pairs for n in (pair.left, pair.right) if n < 0}, reverse=True)
     # As numbers of guests, in which there are no gaps.
@@ -178,7 +183,7 @@ def _needed(profile: Profile, space: Space) -> Profile:
         for vote, p in zip(profile.votes, pairs, strict=True)
     )
     guests = profile.guests[[-1 - number for number in named]]
-    return replace(profile, ranker=ranker, votes=votes, guests=guests, edits={})
+    return replace(profile, votes=votes, guests=guests)
 
 
 def _check(profile: Profile) -> None:

@@ -130,6 +130,7 @@ def test_of_a_file_only_what_its_votes_need_is_kept(make: Make) -> None:
     after = scores(compare, OTHER)
     compare.undo(VISITOR, compare.votes(VISITOR)["votes"][-1]["id"])
     check_same(scores(compare), after)
+    assert len(Profile.from_dict(json.loads(compare.profile(VISITOR))).guests) == 1
     check_same(scores(make(), OTHER), after)
 
 
