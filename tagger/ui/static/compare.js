@@ -131,8 +131,9 @@ const taste = createTaste({
   source,
   open: openPicture,
   changed: () => learnt.refresh(),
-  forgotten() {
-    voting.forget();
+  stop: () => voting.stop(),
+  restart() {
+    voting.restart();
     learnt.refresh();
   },
   told,

@@ -21,6 +21,7 @@ function createVoteQueue({ vote, undo, extras, arrived, refused, changed }) {
   let stuck = false;
   let wait = FIRST_WAIT;
   let timer = 0;
+  let under = Promise.resolve(); // what is on its way
 
   const keep = (item) => {
     const kept = item.of ? { at: item.at, of: item.of.key, id: item.of.id } : { at: item.at, body: item.body };
@@ -35,9 +36,11 @@ function createVoteQueue({ vote, undo, extras, arrived, refused, changed }) {
   };
   const told = () => changed(items.length, stuck);
 
-  const pump = async () => {
+  const pump = () => {
     clearTimeout(timer);
-    if (busy || !items.length) return;
+    if (!busy && items.length) under = send();
+  };
+  const send = async () => {
     busy = true;
     const [item] = items;
     item.sent = true;
@@ -52,6 +55,7 @@ function createVoteQueue({ vote, undo, extras, arrived, refused, changed }) {
     } finally {
       busy = false;
     }
+    if (!items.includes(item)) return; // forgotten meanwhile
     if (trouble?.again) {
       stuck = true;
       timer = setTimeout(pump, wait);
@@ -108,12 +112,14 @@ function createVoteQueue({ vote, undo, extras, arrived, refused, changed }) {
       }
       add({ key: randomKey(), at: Date.now(), body: null, id: null, of: item, sent: false });
     },
-    /** Forget all that waits. */
-    clear() {
+    /** Forget all that waits; resolves when nothing is on its way any more. */
+    async clear() {
+      clearTimeout(timer);
       for (const item of items) drop(item);
       items = [];
       stuck = false;
       told();
+      await under;
     },
     /** Send what an earlier page could not. */
     restore() {

@@ -62,7 +62,15 @@ function createCompareSource({ base, visitor, lang, noAnswer }) {
     const passing = [408, 429].includes(response.status) || response.status >= 500;
     throw new Refusal(problem?.detail ?? noAnswer, problem?.code ?? '', passing);
   };
-  const json = async (...request) => (await ask(...request)).json();
+  const json = async (...request) => {
+    const response = await ask(...request);
+    try {
+      return await response.json();
+    } catch (error) {
+      if (error.name === 'AbortError') throw error;
+      throw new Refusal(noAnswer, '', true); // it broke off
+    }
+  };
   const named = (response, otherwise) =>
     /filename="?([^";]+)/.exec(response.headers.get('Content-Disposition') ?? '')?.[1] ?? otherwise;
   return {

@@ -12,9 +12,10 @@ const signed = (weight) => {
 
 /**
  * `places` holds the elements. `changed(taste)` follows what the server says after a change,
- * `forgotten()` the end of all votes; `told(text)` is for those who hear the page.
+ * `stop()` lets no vote come any more before all are forgotten, `restart()` lets them come anew;
+ * `told(text)` is for those who hear the page.
  */
-function createTaste({ places, source, open, changed, forgotten, told, failed }) {
+function createTaste({ places, source, open, changed, stop, restart, told, failed }) {
   const top = createStrip(places.top, { image: source.image, open });
   const worst = createStrip(places.worst, { image: source.image, open });
   const rows = new Map(); // tag -> row
@@ -283,12 +284,14 @@ function createTaste({ places, source, open, changed, forgotten, told, failed })
     }
     disarm();
     try {
+      await stop();
       const { deleted } = await source.forget();
       closeBlend();
-      forgotten();
+      restart();
       told(say(deleted === 1 ? 'forgotten_one' : 'forgotten', { count: amount(deleted) }));
       await refresh();
     } catch (error) {
+      restart(); // all is as it was
       failed(error);
     }
   });

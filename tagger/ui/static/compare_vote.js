@@ -6,6 +6,7 @@
 const PAIRS_AHEAD = 3;
 const MOST_PENDING = 50; // that the server is told of
 const LOOK_AGAIN = 1_500; // milliseconds between two looks at a gallery that is being made ready
+const MOST_PAST = 40; // votes whose pairs are here to be taken back; older ones the server knows
 const MOST_BROKEN = 3; // pairs in a row whose pictures do not come
 const SURE = 0.55; // an answer that was given more than this was expected
 const LONGEST = 3_600_000; // milliseconds; who comes back after an hour has not thought for so long
@@ -222,6 +223,7 @@ function createVoting({ places, source, consent, voted, awake, told, failed, ope
       consent: consent(), ranker: 'taste',
     }, pair);
     past.push(item);
+    if (past.length > MOST_PAST) past.shift();
     pairs.shift();
     show();
     showReceipt(item);
@@ -294,16 +296,17 @@ function createVoting({ places, source, consent, voted, awake, told, failed, ope
       pairs.unshift(prepare({ left, right, kind: 'own' }));
       show();
     },
-    /** All votes are forgotten: begin anew. */
-    forget() {
-      queue.clear();
+    /** Before all votes are forgotten: none is to come after that. */
+    async stop() {
+      setState('loading');
       pairs = [];
       past = [];
       receipt = null;
       places.thumbs.replaceChildren();
       line('');
-      setState('loading');
-      load();
+      await queue.clear();
     },
+    /** Begin anew. */
+    restart: load,
   };
 }
