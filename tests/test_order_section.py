@@ -18,7 +18,7 @@ from tagger.ui import files, order_section, order_words, report_section, report_
 
 SECTIONS = {"order": order_section, "report": report_section}
 WORDS = {"order": order_words.ORDER, "report": report_words.REPORT}
-SHARED = ("common.js", "explore_data.js", "compare_source.js")
+SHARED = ("common.js", "visitor.js", "explore_data.js", "compare_source.js")
 
 
 def fields(text: str) -> set[str]:

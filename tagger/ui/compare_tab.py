@@ -248,6 +248,7 @@ TEMPLATE = f"""
 SCRIPTS = (
     "common.js",
     "picker.js",
+    "visitor.js",
     "explore_data.js",
     "compare_source.js",
     "compare_rankers.js",

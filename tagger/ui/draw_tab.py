@@ -181,6 +181,7 @@ TEMPLATE = f"""
 
 SCRIPTS = (
     "common.js",
+    "visitor.js",
     "pad.js",
     "svg.js",
     "live.js",

@@ -118,6 +118,7 @@ TEMPLATE = f"""
 
 SCRIPTS = (
     "common.js",
+    "visitor.js",
     "explore_data.js",
     "compare_source.js",
     "compare_rankers.js",

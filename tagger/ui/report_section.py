@@ -78,7 +78,7 @@ TEMPLATE = f"""
 <div class="tg-news tg-aside" role="status" aria-live="polite"></div>
 """
 
-SCRIPTS = ("common.js", "explore_data.js", "compare_source.js", "report.js")
+SCRIPTS = ("common.js", "visitor.js", "explore_data.js", "compare_source.js", "report.js")
 STYLES = ("common.css", "report.css")
 
 

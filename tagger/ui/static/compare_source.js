@@ -1,24 +1,9 @@
-/* What the Compare tab asks of the REST API below the page's own address, after explore_data.js.
+/* What the Compare tab asks of the REST API below the page's own address, after visitor.js
+ * and explore_data.js.
  *
  * Every component of the tab takes this text, so that all of them speak for the same visitor.
  */
 const base = new URL((window.gradio_config?.root ?? new URL('.', document.baseURI).href) + '/');
-const VISITOR = 'tagger-visitor';
-
-// The number of chance that the Draw tab keeps, too: no name, and the key to what was given under it.
-const visitor = (() => {
-  const fresh = () => Array.from(crypto.getRandomValues(new Uint8Array(16)),
-    (byte) => byte.toString(16).padStart(2, '0')).join('');
-  try {
-    const known = localStorage.getItem(VISITOR);
-    if (/^[0-9a-f]{32}$/.test(known)) return known;
-    const made = fresh();
-    localStorage.setItem(VISITOR, made);
-    return made;
-  } catch {
-    return fresh(); // a browser that keeps nothing: the number lives as long as the page
-  }
-})();
 
 /** Open the Explore tab with a wish: {number}, {tag, label} or {file}; see explore.js. */
 function exploreWish(wish) {
@@ -50,17 +35,7 @@ function createCompareSource({ base, visitor, lang, noAnswer }) {
       options.headers['Content-Type'] = 'application/json';
       options.body = body instanceof Blob ? body : JSON.stringify(body);
     }
-    let response = null;
-    try {
-      response = await fetch(url, options);
-    } catch (error) {
-      if (error.name === 'AbortError') throw error;
-      throw new Refusal(noAnswer, '', true);
-    }
-    if (response.ok) return response;
-    const problem = await response.json().catch(() => null);
-    const passing = [408, 429].includes(response.status) || response.status >= 500;
-    throw new Refusal(problem?.detail ?? noAnswer, problem?.code ?? '', passing);
+    return answerOf(url, options, noAnswer);
   };
   const json = async (...request) => {
     const response = await ask(...request);

@@ -4,7 +4,6 @@
  * saved goes through `call`, which shows what is wrong where it fails. The game borrows the pad.
  */
 const DRAFT = 'tagger-drawing';
-const VISITOR = 'tagger-visitor';
 const GAP = 40; // milliseconds between two questions at least
 
 const canvas = find('.dr-pad');
@@ -25,21 +24,6 @@ const give = find('.dr-game .dr-consent input');
 translate({ known: props.known });
 
 // --- the server --------------------------------------------------------------------------------------
-
-// A number of chance that the browser keeps: no name, and the key to what was saved under it.
-const visitor = (() => {
-  const fresh = () => Array.from(crypto.getRandomValues(new Uint8Array(16)),
-    (byte) => byte.toString(16).padStart(2, '0')).join('');
-  try {
-    const known = localStorage.getItem(VISITOR);
-    if (/^[0-9a-f]{32}$/.test(known)) return known;
-    const made = fresh();
-    localStorage.setItem(VISITOR, made);
-    return made;
-  } catch {
-    return fresh(); // a browser that keeps nothing: the number lives as long as the page
-  }
-})();
 
 async function call(name, data) {
   let answer = null;

@@ -32,26 +32,29 @@ class Refusal extends Error {
   }
 }
 
-/** `noAnswer` is said where no problem of the server's own can be read. */
+/** The server's answer, or a Refusal; `noAnswer` is said where no problem of its own can be read. */
+async function answerOf(url, options, noAnswer) {
+  let response = null;
+  try {
+    response = await fetch(url, options);
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new Refusal(noAnswer, '', true);
+  }
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => null);
+  const passing = [408, 429].includes(response.status) || response.status >= 500;
+  throw new Refusal(problem?.detail ?? noAnswer, problem?.code ?? '', passing);
+}
+
+/** See `answerOf` for `noAnswer`. */
 function createSource({ base, lang, noAnswer }) {
   const address = (path, query = {}) => {
     const url = new URL(`api/v1/${path}`, base);
     for (const [name, value] of Object.entries({ ...query, lang })) url.searchParams.set(name, value);
     return url;
   };
-  const ask = async (url, options) => {
-    let response = null;
-    try {
-      response = await fetch(url, options);
-    } catch (error) {
-      if (error.name === 'AbortError') throw error;
-      throw new Refusal(noAnswer, '', true);
-    }
-    if (response.ok) return response;
-    const problem = await response.json().catch(() => null);
-    const passing = [429, 503].includes(response.status) || response.status >= 500;
-    throw new Refusal(problem?.detail ?? noAnswer, problem?.code ?? '', passing);
-  };
+  const ask = (url, options) => answerOf(url, options, noAnswer);
   const post = (path, map, body) => ask(address(path, { map }), {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
   });
