@@ -62,7 +62,7 @@ VIEWS = (
     View("explore-ja-dark", "ja-JP", "dark", 1280, 1150),
     View("explore-phone-en-light", "en-US", "light", 390, 1240),
     View("explore-phone-ja-dark", "ja-JP", "dark", 390, 1240, "elephant.webp"),
-    View("compare-en-light", "en-US", "light", 1280, 980),
+    View("compare-en-light", "en-US", "light", 1280, 1020),
     View("compare-ja-dark", "ja-JP", "dark", 1280, 1060),
     View("compare-phone-en-light", "en-US", "light", 390, 1240),
     View("compare-phone-ja-dark", "ja-JP", "dark", 390, 1240),
