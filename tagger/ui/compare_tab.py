@@ -174,6 +174,7 @@ TEMPLATE = f"""
   <div class="cp-ends">
     <h2 data-word="top"></h2>
     <ol class="cp-grid cp-top" role="list" data-label="top"></ol>
+    <button type="button" class="tg-quiet cp-more-best" data-word="more_best" hidden></button>
     <h2 data-word="worst"></h2>
     <ol class="cp-grid cp-worst" role="list" data-label="worst"></ol>
     <p class="cp-ends-none" data-word="ends_none" hidden></p>

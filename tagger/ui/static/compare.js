@@ -122,7 +122,7 @@ const taste = createTaste({
   places: {
     root: part('taste'), words: find('.cp-words'), wordsNone: find('.cp-words-none'), begun: find('.cp-begun'),
     field: find('.cp-word-field'), fieldList: find('#cp-word-list'), add: find('.cp-word-add'), top: find('.cp-top'),
-    worst: find('.cp-worst'), endsNone: find('.cp-ends-none'), save: find('.cp-save'), load: find('.cp-load'),
+    more: find('.cp-more-best'), worst: find('.cp-worst'), endsNone: find('.cp-ends-none'), save: find('.cp-save'), load: find('.cp-load'),
     loadFile: find('.cp-load-file'), blend: find('.cp-blend'), blendFile: find('.cp-blend-file'),
     blending: find('.cp-blending'), blendName: find('.cp-blend-name'), share: find('.cp-share'),
     shareLine: find('.cp-share-line'), blendGo: find('.cp-blend-go'), blendCancel: find('.cp-blend-cancel'),

@@ -16,6 +16,7 @@ function createStrip(list, { image, open, key = 'rank' }) {
     const picture = make('img');
     picture.alt = '';
     picture.draggable = false;
+    picture.loading = 'lazy';
     picture.src = image(number, hash);
     const tile = {
       item, button, brief: null, rank: -1, place: make('span', 'cp-place'), rose: make('span', 'cp-rose', '▲'),

@@ -1,5 +1,7 @@
 /* A taste in words, which can be corrected, and as a file, which can be kept and shared. */
 const ENDS = 8; // pictures of either end
+const MORE = 40; // that are asked for at once where somebody wants to see more
+const PAGE = 200; // of one request, at most
 const STEP = 0.1; // of a word's weight, by a button
 const FRESH_WEIGHT = 0.5; // of a word that the visitor adds
 const FOUND_WORDS = 8;
@@ -23,6 +25,7 @@ function createTaste({ places, source, open, changed, stop, restart, told, faile
   let sending = false;
   let latest = new Map(); // tag -> weight that waits to be sent
   let turn = 0;
+  let wanted = ENDS; // of the best ones
   let blending = null; // {name, profile}
 
   // --- words -----------------------------------------------------------------------------------------
@@ -166,14 +169,24 @@ function createTaste({ places, source, open, changed, stop, restart, told, faile
 
   // --- both ends -------------------------------------------------------------------------------------
 
+  const bestOnes = async () => {
+    const best = await source.order({ limit: Math.min(wanted, PAGE) });
+    while (best.pictures.length < Math.min(wanted, best.total)) {
+      const next = await source.order({ offset: best.pictures.length, limit: PAGE });
+      if (next.hash !== best.hash || !next.pictures.length) break;
+      best.pictures.push(...next.pictures.slice(0, wanted - best.pictures.length));
+    }
+    return best;
+  };
   const showEnds = async () => {
     const mine = ++turn;
     try {
       const [best, least] = await Promise.all([
-        source.order({ limit: ENDS }), source.order({ limit: ENDS, worst: true }),
+        bestOnes(), source.order({ limit: ENDS, worst: true }),
       ]);
       if (mine !== turn) return;
       top.show(best.pictures, best.hash);
+      places.more.hidden = best.pictures.length >= best.total;
       worst.show(least.pictures, least.hash);
       places.root.dataset.turn = mine;
     } catch (error) {
@@ -181,6 +194,14 @@ function createTaste({ places, source, open, changed, stop, restart, told, faile
       if (error.code !== 'compare-no-gallery') failed(error);
     }
   };
+
+  places.more.addEventListener('click', async () => {
+    const before = wanted;
+    wanted += MORE;
+    await showEnds();
+    // On to the first new one, where the button is gone.
+    if (places.more.hidden) places.top.children[before]?.firstChild.focus({ preventScroll: true });
+  });
 
   // --- files -----------------------------------------------------------------------------------------
 
@@ -287,6 +308,7 @@ function createTaste({ places, source, open, changed, stop, restart, told, faile
       await stop();
       const { deleted } = await source.forget();
       closeBlend();
+      wanted = ENDS;
       restart();
       told(say(deleted === 1 ? 'forgotten_one' : 'forgotten', { count: amount(deleted) }));
       await refresh();
