@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,21 @@ def test_the_examples_of_similar_pictures_run(desk: Path, toy_bundle: Path) -> N
             assert "one.jpg" in ran.stdout and "two.png" in ran.stdout
 
 
+def test_the_examples_of_order_run(
+    desk: Path, real_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TAGGER_RANKER")  # the shipped one, which goes with the shipped model
+    for line in code(section("Pictures in order"), "bash").splitlines():
+        ran = run(line.replace(".venv/bin/python", sys.executable), desk, real_bundle)
+        assert ran.returncode == 0, (line, ran.stderr)
+    rows = (desk / "order.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert rows[0].split(",")[:3] == ["file", "score", "rank"]
+    assert len(rows) == 3
+    with zipfile.ZipFile(desk / "best.zip") as archive:
+        assert [name[:4] for name in archive.namelist()[:2]] == ["001_", "002_"]
+    assert (desk / "votes.jsonl").read_bytes() == b""
+
+
 def test_the_examples_of_maps_run(desk: Path, toy_bundle: Path) -> None:
     (desk / "pictures" / "one.txt").write_text("cat", encoding="utf-8")
     *lines, serving = code(section("Maps of your own pictures"), "bash").splitlines()
@@ -206,7 +222,13 @@ def test_the_settings_are_there_with_the_defaults_that_are_stated(
         fields = [name.removeprefix("TAGGER_").lower() for name in re.findall("`(.*?)`", names)]
         assert set(fields) <= set(Settings.model_fields)
         stated.update(zip(fields, re.findall("`(.*?)`", values), strict=False))
-    for name in ("bundle", "sketch_bundle", "gallery", "data_dir"):  # said relative to the project
+    for name in (
+        "bundle",
+        "sketch_bundle",
+        "gallery",
+        "ranker",
+        "data_dir",
+    ):  # said relative to the project
         assert ROOT / stated.pop(name) == Path(getattr(Settings(), name))
     assert len(stated) >= 6
     given = Settings(**stated)
@@ -239,6 +261,14 @@ def test_every_row_of_figures_stands_in_the_model_card(real_bundle: Path) -> Non
     card = (real_bundle / "README.md").read_text(encoding="utf-8").splitlines()
     text = between("figures") + between("embedding figures")
     rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert [row for row in rows if row not in card] == []
+
+
+def test_every_row_of_the_rankers_figures_stands_in_its_card() -> None:
+    card = (ROOT / "exported" / "preference" / "README.md").read_text(encoding="utf-8").splitlines()
+    figures = between("preference figures").split("How many votes")[0]
+    rows = [line for line in figures.splitlines() if line.startswith("|")]
+    assert len(rows) == 10
     assert [row for row in rows if row not in card] == []
 
 
