@@ -322,11 +322,19 @@ def test_two_pictures_are_judged_turned_and_voted_on(begin: Begin) -> None:
     voter.at("own").get_by_role("button", name="The left one").click()
     expect(voter.at("own-line")).to_contain_text("Noted")
     assert voter.choices() == ["left"]
+    # By the voter's own taste, they are judged anew at once.
+    voter.at("ranker").select_option("taste")
+    expect(voter.at("verdict")).to_contain_text("My taste")
+    expect(voter.at("own-line")).to_have_text("")
+    with voter.page.expect_response("**/api/v1/compare*"):
+        voter.at("own").get_by_role("button", name="The left one").click()
+    expect(result).to_have_attribute("data-state", "done")
+    expect(voter.at("own-line")).to_contain_text("Noted")
     with voter.page.expect_file_chooser() as chooser:
         voter.at("ranker").select_option("file:choose")
     chooser.value.set_files({"name": "bad.json", "mimeType": "application/json", "buffer": b"{}"})
     expect(voter.message).to_be_visible()
-    expect(voter.at("ranker")).to_have_value("cheerfulness")
+    expect(voter.at("ranker")).to_have_value("taste")
 
 
 # --- elsewhere ------------------------------------------------------------------------------------

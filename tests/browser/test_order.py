@@ -400,7 +400,7 @@ def test_the_owner_reads_what_all_votes_say(begin: Begin, voted: dict[str, Any])
     owner.at("token").fill(TOKEN)
     owner.page.keyboard.press("Enter")
     expect(owner.at("room")).to_be_visible()
-    expect(owner.at("sum")).to_have_text(f"{voted['votes']} votes by {voted['voters']} voters")
+    expect(owner.at("sum")).to_have_text(f"Votes: {voted['votes']}, voters: {voted['voters']}")
     left = voted["left"]
     expect(owner.at("side")).to_contain_text(f"{100 * left['value']:.1f}% of {left['count']}")
     expect(owner.at("side")).to_contain_text(f"({100 * left['low']:.1f}%")

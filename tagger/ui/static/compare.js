@@ -152,7 +152,11 @@ const two = createTwo({
   gallery: () => gallery,
   maxBytes: props.max_bytes,
   consent,
-  voted: () => learnt.refresh(),
+  voted() {
+    learnt.refresh();
+    // With the first vote there is a taste to judge by.
+    if (!rankers.some(({ id, ready }) => id === 'taste' && ready)) lookAround().catch(failed);
+  },
   open: openPicture,
   told,
   failed,

@@ -9,6 +9,7 @@ function createRankerChoice(select, fileInput, { source, changed }) {
   let known = [];
   let file = null;
   let chosen = '';
+  let before = ''; // what was chosen before a file was
   const option = (value, label, { title = '', off = false } = {}) => {
     const node = make('option', '', label);
     node.value = value;
@@ -44,6 +45,7 @@ function createRankerChoice(select, fileInput, { source, changed }) {
     fileInput.value = ''; // so that the same file can be chosen again
     if (!given) return;
     file = given;
+    if (chosen !== 'file:kept') before = chosen;
     chosen = 'file:kept';
     show();
     changed();
@@ -68,7 +70,7 @@ function createRankerChoice(select, fileInput, { source, changed }) {
     /** Forget a file that the server could not use. */
     drop() {
       file = null;
-      chosen = '';
+      chosen = before;
       show();
     },
     /** Put the choice into a form. */

@@ -243,10 +243,11 @@ function createTwo({ places, source, choice, gallery, maxBytes, consent, voted, 
     setState('done');
     told(places.verdict.textContent + words.gap + places.odds.getAttribute('aria-label'));
   };
-  const compare = async () => {
+  /** `noted`: of the same pictures, whose vote the line below the bar still speaks of. */
+  const compare = async ({ noted = false } = {}) => {
     const mine = ++turn;
     asking?.abort();
-    write(places.ownLine, '');
+    if (!noted) write(places.ownLine, '');
     const filled = Object.values(slots).filter(({ content }) => content).length;
     if (filled < 2 || !choice.ready) {
       answer = null;
@@ -300,7 +301,7 @@ function createTwo({ places, source, choice, gallery, maxBytes, consent, voted, 
       write(places.ownLine, say('own_noted'));
       told(say('own_noted'));
       voted();
-      if (choice.value.ranker === 'taste') compare();
+      if (choice.value.ranker === 'taste') compare({ noted: true });
     });
   }
 
