@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeVar
@@ -14,6 +15,8 @@ from sqlalchemy.engine import Connection
 
 from tagger.collection import schema
 from tagger.collection.database import Database
+from tagger.collection.records import NewDrawing
+from tagger.collection.vote_records import NewVote
 
 Kind = Literal["drawing", "vote"]
 
@@ -43,6 +46,31 @@ class Base:
     def _hash(self, *words: str) -> str:
         text = "\0".join(words).encode("utf-8", "surrogatepass")
         return hmac.new(self._salt, text, hashlib.sha256).hexdigest()[:32]
+
+    def _key_id(self, kind: Kind, contributor: str | None, key: str) -> str:
+        """The id of a record that a contributor saves under a key of their own."""
+        # Drawings were the only kind once, and what they were given as ids stays.
+        word = "key" if kind == "drawing" else f"{kind} key"
+        return self._hash(word, contributor or "", key)
+
+    def _record(self, kind: Kind, new: NewDrawing | NewVote) -> dict[str, Any]:
+        """What is written of a record of any kind, but for the number."""
+        if new.id is not None:
+            uid = new.id
+        elif new.key is not None:
+            uid = self._key_id(kind, new.contributor, new.key)
+        else:
+            uid = secrets.token_hex(16)
+        return {
+            "uid": uid,
+            "kind": kind,
+            "contributor": new.contributor,
+            "consent": new.consent,
+            "created": now() if new.created is None else new.created,
+            "source": new.source,
+            "model_hash": new.model_hash,
+            "revision": 1,
+        }
 
     def _erase(
         self,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import secrets
 import zlib
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -344,21 +343,8 @@ class Store(VoteStore):
             strokes = parse(drawn)
         except (ValueError, OverflowError) as error:  # not a number, or infinite
             raise StrokesError("strokes-out-of-range") from error
-        if new.id is not None:
-            uid = new.id
-        elif new.key is not None:
-            uid = self._hash("key", new.contributor or "", new.key)
-        else:
-            uid = secrets.token_hex(16)
         return {
-            "uid": uid,
-            "kind": KIND,
-            "contributor": new.contributor,
-            "consent": new.consent,
-            "created": now() if new.created is None else new.created,
-            "source": new.source,
-            "model_hash": new.model_hash,
-            "revision": 1,
+            **self._record(KIND, new),
             "label": label,
             "digest": digest(strokes),
             "predicted": _json([[word, round(float(p), 6)] for word, p in new.predicted]),

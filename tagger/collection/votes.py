@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -78,7 +77,7 @@ class VoteStore(Base):
 
     def receipt(self, contributor: str | None, key: str) -> SavedVote | None:
         """What :meth:`save_vote` answers to a vote that is sent again; None if it would be new."""
-        row = {"uid": self._vote_id(contributor, key), "created": now()}
+        row = {"uid": self._key_id(KIND, contributor, key), "created": now()}
         with self.database.read() as connection:
             return next(_known(connection, [row]), None)
 
@@ -205,27 +204,11 @@ class VoteStore(Base):
 
     # --- parts ----------------------------------------------------------------------------------
 
-    def _vote_id(self, contributor: str | None, key: str) -> str:
-        return self._hash("vote key", contributor or "", key)
-
     def _vote_row(self, new: NewVote) -> dict[str, Any]:
         """Check a vote; all that is written of it, but for the number."""
         check_vote(new)
-        if new.id is not None:
-            uid = new.id
-        elif new.key is not None:
-            uid = self._vote_id(new.contributor, new.key)
-        else:
-            uid = secrets.token_hex(16)
         return {
-            "uid": uid,
-            "kind": KIND,
-            "contributor": new.contributor,
-            "consent": new.consent,
-            "created": now() if new.created is None else new.created,
-            "source": new.source,
-            "model_hash": new.model_hash,
-            "revision": 1,
+            **self._record(KIND, new),
             "left_picture": new.left,
             "right_picture": new.right,
             "choice": new.choice,
