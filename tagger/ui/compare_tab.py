@@ -62,11 +62,11 @@ def _slot(side: str) -> str:
         <p class="cp-score"></p>
         <button type="button" class="cp-icon cp-see" hidden>{_MAP}</button></div>
       <div class="cp-slot-tools">
-        <button type="button" class="cp-button cp-choose" data-title="choose_title">{_FOLDER}<span
+        <button type="button" class="tg-plain cp-choose" data-title="choose_title">{_FOLDER}<span
           data-word="choose"></span></button>
-        <button type="button" class="cp-button cp-random" data-title="random_title">{_DICE}<span
+        <button type="button" class="tg-plain cp-random" data-title="random_title">{_DICE}<span
           data-word="random"></span></button>
-        <button type="button" class="cp-button cp-find" data-title="search_title"
+        <button type="button" class="tg-plain cp-find" data-title="search_title"
           aria-expanded="false">{_SEARCH}<span data-word="search"></span></button>
         <input type="file" class="cp-file tg-aside" tabindex="-1" aria-hidden="true"
           accept="{_FILES}">
@@ -168,7 +168,7 @@ TEMPLATE = f"""
           data-placeholder="word_placeholder">
         <ul class="dr-list" id="cp-word-list" role="listbox" data-label="word_field" hidden></ul>
       </div>
-      <button type="button" class="cp-button cp-word-add" data-word="word_add"></button>
+      <button type="button" class="tg-plain cp-word-add" data-word="word_add"></button>
     </div>
   </div>
   <div class="cp-ends">
@@ -183,11 +183,11 @@ TEMPLATE = f"""
     <h2 data-word="keep"></h2>
     <p class="cp-hint" data-word="keep_hint"></p>
     <div class="cp-deeds">
-      <button type="button" class="cp-button cp-save">{_DOWN}<span
+      <button type="button" class="tg-plain cp-save">{_DOWN}<span
         data-word="save"></span></button>
-      <button type="button" class="cp-button cp-load" data-title="load_title">{_FOLDER}<span
+      <button type="button" class="tg-plain cp-load" data-title="load_title">{_FOLDER}<span
         data-word="load"></span></button>
-      <button type="button" class="cp-button cp-blend" data-word="blend"></button>
+      <button type="button" class="tg-plain cp-blend" data-word="blend"></button>
       <button type="button" class="tg-quiet cp-forget" data-word="forget"
         data-title="forget_hint"></button>
       <input type="file" class="cp-load-file tg-aside" tabindex="-1" aria-hidden="true"
@@ -212,9 +212,9 @@ TEMPLATE = f"""
     <input type="file" class="cp-ranker-file tg-aside" tabindex="-1" aria-hidden="true"
       accept=".json,application/json">
     <span class="cp-space"></span>
-    <button type="button" class="cp-button cp-random-pair">{_DICE}<span
+    <button type="button" class="tg-plain cp-random-pair">{_DICE}<span
       data-word="pair_random"></span></button>
-    <button type="button" class="cp-button cp-swap">{_SWAP}<span data-word="swap"></span></button>
+    <button type="button" class="tg-plain cp-swap">{_SWAP}<span data-word="swap"></span></button>
   </div>
   <div class="cp-slots">{_slot("left")}{_slot("right")}
   </div>
@@ -225,9 +225,9 @@ TEMPLATE = f"""
       <i class="cp-odds-bar"><b></b></i><span class="cp-odds-right"></span></div>
     <div class="cp-own" role="group" data-label="own_vote">
       <span data-word="own_vote"></span>
-      <button type="button" class="cp-button" data-choice="left" data-word="own_left"></button>
-      <button type="button" class="cp-button" data-choice="tie" data-word="own_tie"></button>
-      <button type="button" class="cp-button" data-choice="right" data-word="own_right"></button>
+      <button type="button" class="tg-plain" data-choice="left" data-word="own_left"></button>
+      <button type="button" class="tg-plain" data-choice="tie" data-word="own_tie"></button>
+      <button type="button" class="tg-plain" data-choice="right" data-word="own_right"></button>
       <p class="cp-own-line"></p>
     </div>
     <div class="cp-why-part">

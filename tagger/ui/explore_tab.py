@@ -43,7 +43,7 @@ TEMPLATE = f"""
       spellcheck="false" enterkeyhint="search" maxlength="200" data-label="query"
       data-placeholder="query_hint">
   </div>
-  <button type="button" class="ex-button ex-upload">{_PIN}<span
+  <button type="button" class="tg-plain ex-upload">{_PIN}<span
     data-word="by_picture"></span></button>
   <input type="file" class="ex-file tg-aside" tabindex="-1" aria-hidden="true"
     accept="image/*,.heic,.heif,.avif,.tif,.tiff">
@@ -146,10 +146,10 @@ TEMPLATE = f"""
       </div>
       <div class="ex-exports" role="group" data-label="export">
         <span data-word="export"></span>
-        <button type="button" class="ex-button" data-format="csv" data-word="export_csv"></button>
-        <button type="button" class="ex-button" data-format="json"
+        <button type="button" class="tg-plain" data-format="csv" data-word="export_csv"></button>
+        <button type="button" class="tg-plain" data-format="json"
           data-word="export_json"></button>
-        <button type="button" class="ex-button" data-format="zip" data-word="export_zip"></button>
+        <button type="button" class="tg-plain" data-format="zip" data-word="export_zip"></button>
       </div>
       <h4 data-word="set_shared"></h4>
       <p class="ex-hint" data-word="set_shared_hint"></p>
@@ -166,7 +166,7 @@ TEMPLATE = f"""
         </div>
         <button type="button" class="tg-button ex-set-add" data-word="tag_add"
           aria-disabled="true"></button>
-        <button type="button" class="ex-button ex-set-remove" data-word="tag_remove"
+        <button type="button" class="tg-plain ex-set-remove" data-word="tag_remove"
           aria-disabled="true"></button>
       </div>
     </div>

@@ -40,7 +40,7 @@ TEMPLATE = f"""
   </div>
   <div class="od-ways">
     <button type="button" class="tg-button od-choose" data-word="choose"></button>
-    <button type="button" class="od-button od-folder" data-word="folder"></button>
+    <button type="button" class="tg-plain od-folder" data-word="folder"></button>
   </div>
   <input type="file" class="od-files tg-aside" tabindex="-1" aria-hidden="true" multiple
     accept="image/*,.heic,.heif,.avif,.tif,.tiff">
@@ -61,12 +61,12 @@ TEMPLATE = f"""
   <label class="od-top"><span data-word="top"></span>
     <input type="number" class="od-select od-most" inputmode="numeric" min="1" step="1"
       data-placeholder="top_all"></label>
-  <button type="button" class="od-button od-rate" data-word="rate"></button>
+  <button type="button" class="tg-plain od-rate" data-word="rate"></button>
   <input type="file" class="od-rate-file tg-aside" tabindex="-1" aria-hidden="true"
     accept=".csv,.tsv,text/csv,text/tab-separated-values,text/plain">
   <i class="od-space"></i>
-  <button type="button" class="od-button od-csv">{_DOWN}<span data-word="csv"></span></button>
-  <button type="button" class="od-button od-zip">{_DOWN}<span data-word="zip"></span></button>
+  <button type="button" class="tg-plain od-csv">{_DOWN}<span data-word="csv"></span></button>
+  <button type="button" class="tg-plain od-zip">{_DOWN}<span data-word="zip"></span></button>
   <button type="button" class="tg-quiet od-clear" data-word="clear"></button>
 </div>
 <div class="od-course" data-state="empty">
@@ -76,7 +76,7 @@ TEMPLATE = f"""
     <button type="button" class="tg-quiet od-problems-open" aria-expanded="false"
       aria-controls="od-problems" hidden></button>
   </div>
-  <button type="button" class="od-button od-run"></button>
+  <button type="button" class="tg-plain od-run"></button>
   <div class="od-track" role="progressbar" aria-valuemin="0" aria-valuemax="100"
     data-label="course"><i></i></div>
 </div>
